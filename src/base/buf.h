@@ -1,0 +1,39 @@
+#pragma once
+
+/*
+ * Growable byte buffer with a ceiling.
+ *
+ * Invariants, between any two calls:
+ *   - data is never NULL and data[len] == '\0';
+ *   - len <= max. A caller that would pass max gets -1 and an unchanged
+ *     buffer: input from a file or a server can never size our memory.
+ * The bytes may contain NUL; len is the truth.
+ *
+ * Running out of memory is not reported here. xalloc() ends the process,
+ * which is safe because nothing outside the spool is durable and the spool
+ * is crash-only. One stretch may not allocate: from the final dot to the
+ * report. Results and texts live in storage made before the dot.
+ */
+
+#include "base/base.h"
+
+struct buf {
+	char *data;
+	size_t len;
+	size_t cap;
+	size_t max;
+};
+
+extern char buf_empty[1];
+#define BUF_INIT(limit) { .data = buf_empty, .max = (limit) }
+
+int buf_add(struct buf *b, const void *mem, size_t len) MUST_CHECK;
+int buf_adds(struct buf *b, const char *str) MUST_CHECK;
+int buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;
+void buf_reset(struct buf *b);
+
+/* Hand the bytes to the caller, who must free(3) them; @b is empty after. */
+char *buf_take(struct buf *b, size_t *ret_len);
+void buf_clear(struct buf *b);
+/* For secrets: overwritten before it is freed. (A buffer that grew left copies behind: give it its room at once.) */
+void buf_wipe(struct buf *b);

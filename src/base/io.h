@@ -1,0 +1,28 @@
+#pragma once
+
+/*
+ * Whole writes and small helpers over descriptors; EINTR, short counts and
+ * non-blocking descriptors are dealt with here and nowhere else.
+ */
+
+#include "base/base.h"
+
+struct err;
+
+/* All of @len, or -1 with errno set. A non-blocking descriptor is waited for. */
+int io_write_all(int fd, const void *mem, size_t len) MUST_CHECK;
+
+/* Milliseconds of the monotonic clock. */
+int64_t io_now_ms(void);
+/* Microseconds of the monotonic clock, for timings. */
+int64_t io_now_us(void);
+
+/* SIGINT, SIGTERM or SIGHUP heard so far, else 0. Set by the handlers that io_signals_init() installs, which
+ * leaves alone what was ignored at start (nohup), sets SIGPIPE and SIGXFSZ to be ignored and clears an inherited mask. */
+extern volatile int io_signal_heard;            /* sig_atomic_t */
+void io_signals_init(void);
+/* Readable while a signal is pending to be looked at (self-pipe); -1 before io_signals_init(). */
+int io_signal_fd(void);
+
+/* Make sure that descriptors 0, 1 and 2 are open (on /dev/null), so that data never opens as one of them. */
+int io_standard_fds(void) MUST_CHECK;

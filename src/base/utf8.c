@@ -1,0 +1,129 @@
+/* UTF-8 by RFC 3629, and showing foreign text on one harmless line. */
+
+#include "base/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+
+size_t utf8_decode(const char *s, size_t len, uint32_t *ret_cp)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	uint32_t cp;
+	size_t n;
+
+	if (!len)
+		return 0;
+	if (u[0] < 0x80) {
+		*ret_cp = u[0];
+		return 1;
+	}
+	if (u[0] < 0xc2 || u[0] > 0xf4)
+		return 0;
+	n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+	if (len < n)
+		return 0;
+	cp = u[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		cp = cp << 6 | (u[i] & 0x3fu);
+	}
+	if (cp < least[n] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+		return 0;
+	*ret_cp = cp;
+	return n;
+}
+
+size_t utf8_valid(const char *s, size_t len)
+{
+	size_t at = 0, n;
+	uint32_t cp;
+
+	while (at < len) {
+		if (len - at >= 8) {
+			uint64_t word;
+
+			memcpy(&word, s + at, 8);
+			if (!(word & 0x8080808080808080u)) {
+				at += 8;
+				continue;
+			}
+		}
+		n = utf8_decode(s + at, len - at, &cp);
+		if (!n)
+			return at;
+		at += n;
+	}
+	return at;
+}
+
+size_t utf8_encode(uint32_t cp, char out[4])
+{
+	if (cp < 0x80) {
+		out[0] = (char)cp;
+		return 1;
+	}
+	if (cp < 0x800) {
+		out[0] = (char)(0xc0 | cp >> 6);
+		out[1] = (char)(0x80 | (cp & 0x3f));
+		return 2;
+	}
+	if (cp < 0x10000) {
+		out[0] = (char)(0xe0 | cp >> 12);
+		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (cp & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | cp >> 18);
+	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (cp & 0x3f));
+	return 4;
+}
+
+bool ascii_only(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (s[i] & 0x80)
+			return false;
+	return true;
+}
+
+/* Characters that move the cursor, colour the screen or turn the text around. */
+static bool drives_terminal(uint32_t cp)
+{
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 ||
+	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||
+	       cp == 0x200e || cp == 0x200f || cp == 0x61c;
+}
+
+size_t utf8_escape(char *out, size_t cap, const char *s, size_t len)
+{
+	size_t used = 0;
+
+	if (!cap)
+		return 0;
+	for (size_t at = 0; at < len; ) {
+		char piece[16];
+		uint32_t cp;
+		size_t n = utf8_decode(s + at, len - at, &cp), m;
+
+		if (!n) {
+			m = (size_t)snprintf(piece, sizeof(piece), "\\x%02x", (unsigned char)s[at]);
+			n = 1;
+		} else if (drives_terminal(cp)) {
+			m = (size_t)snprintf(piece, sizeof(piece), cp < 0x80 ? "\\x%02x" : "\\u{%x}", (unsigned)cp);
+		} else {
+			memcpy(piece, s + at, n);
+			m = n;
+		}
+		if (m >= cap - used)
+			break;
+		memcpy(out + used, piece, m);
+		used += m;
+		at += n;
+	}
+	out[used] = '\0';
+	return used;
+}

@@ -1,0 +1,49 @@
+#pragma once
+
+/*
+ * The ways in. Each walks the same table and calls mail_params_set() with its
+ * own origin, so precedence is data (enum origin) and the order of the calls
+ * does not matter. None of them checks meaning: that is mail_params_finish().
+ */
+
+#include "base/base.h"
+
+struct buf;
+struct err;
+struct mail_params;
+struct value;
+
+enum mode { MODE_SEND, MODE_HELP, MODE_VERSION, MODE_PRINT_PARAMS, MODE_PRINT_SCHEMA };
+
+/* How to run, as opposed to what to send: the PARAM_ACTION rows. Strings point into argv. */
+struct invocation {
+	enum mode mode;
+	const char *params_file;        /* --params FILE; "-": standard input; NULL: none */
+};
+
+/*
+ * Flags by getopt_long() walking the table; positional words are `to` (with message_file: `rcpt`).
+ * A value that begins with '{' or '[' is the setting's JSON where its type is not a plain string. Errors: ERR_USAGE
+ * naming the flag and the nearest right one; plain --password=… is refused with the advice; sendmail's own options
+ * (-bs, -oi, -em, -t …) are refused with a hint; argc 0 is usage.
+ */
+int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *argv[],
+	       struct err *e) MUST_CHECK;
+
+/* MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the empty string. */
+int input_environ(struct mail_params *p, char *envp[], struct err *e) MUST_CHECK;
+
+/*
+ * A params file, whole: at most 256 MiB; the strict rules of json.md. A literal secret in a file that others can
+ * read: ERR_POLICY with the chmod that mends it. Errors "job.json:7:12: attachments[1].pth: unknown key, did you mean 'path'?".
+ */
+int input_params_file(struct mail_params *p, const char *path, struct err *e) MUST_CHECK;
+/* The same from text; @name for messages and places. */
+int input_json(struct mail_params *p, const char *name, const char *text, size_t len,
+	       struct err *e) MUST_CHECK;
+
+/* The strict JSON reader: any one JSON value. *ret is the caller's. ERR_DATA "name:line:col: what". */
+int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e) MUST_CHECK;
+
+int input_help(struct buf *out) MUST_CHECK;
+int input_version(struct buf *out) MUST_CHECK;

@@ -1,0 +1,32 @@
+#pragma once
+
+/*
+ * Secrets, resolved just before the first session and wiped after the last.
+ *
+ * From where they were asked for (literal, variable, file, command,
+ * descriptor); else $CREDENTIALS_DIRECTORY/mailchute.password (systemd), then
+ * ~/.netrc (only where username is set; the exact machine, never "default";
+ * refused where others can read it), then a prompt on a terminal without echo.
+ * A username with none of these is ERR_USAGE. One final newline is stripped;
+ * CR, LF and NUL inside are refused (ERR_POLICY); an empty one too.
+ *
+ * Children (the command) run by /bin/sh -c with their own time limit, in their own process group, without our
+ * MAILCHUTE_* secrets and without the variables that hold secrets in their environment, stdin from /dev/null; ERR_CONFIG
+ * where it fails, prints nothing, more than one line or over 64 KB, hangs. No secret in any error text.
+ */
+
+#include "base/base.h"
+
+struct err;
+struct server_params;
+
+struct credentials {
+	char *username;         /* borrowed from server_params; NULL: none */
+	char *password;         /* NULL: none. Wiped on clear. */
+	char *token;            /* OAuth 2.0 bearer; NULL: none. Wiped on clear. */
+};
+
+/* @host: the server's name for ~/.netrc (NULL with a Unix socket: no netrc). Also makes the process undumpable (no core with a secret). */
+int credentials_resolve(struct credentials *ret, const struct server_params *s, const char *host,
+			struct err *e) MUST_CHECK;
+void credentials_clear(struct credentials *c);

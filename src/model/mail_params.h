@@ -1,0 +1,187 @@
+#pragma once
+
+/*
+ * mail_params: everything the user asked for, and nothing else.
+ *
+ * The inputs write it (input/input.h), through mail_params_set() only. Then
+ * mail_params_finish() fills defaults, checks the whole and freezes it; every
+ * later stage takes it as const. No stage adds to it: derived facts live in
+ * envelope, message and report.
+ *
+ * Strings are owned by the struct and valid until mail_params_clear().
+ * The C interface may also fill the fields below the line "as asked for"
+ * directly (after mail_params_init()), then call mail_params_finish().
+ */
+
+#include "base/base.h"
+#include "model/param_table.h"
+#include "text/addr.h"
+#include "text/encode.h"
+
+struct buf;
+struct err;
+struct sysinfo;
+struct value;
+
+/* Who set a value. A later write wins only if its origin is not lower. */
+enum origin { ORIGIN_DEFAULT, ORIGIN_CONFIG, ORIGIN_ENV, ORIGIN_JSON, ORIGIN_ARGV, ORIGIN_LINE };
+const char *origin_name(enum origin o);         /* "default", "environment", "flag" ... as --print-params says it */
+
+enum tls_mode { TLS_NEVER, TLS_IF_OFFERED, TLS_STARTTLS, TLS_IMPLICIT };
+enum tls_version { TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 };
+enum report_format { REPORT_SILENT, REPORT_TEXT, REPORT_JSON };
+enum ip_version { IP_ANY, IP_4, IP_6 };
+enum auth_mech {                                /* bits of server_params.mechanisms */
+	AUTH_PLAIN = 1 << 0, AUTH_LOGIN = 1 << 1, AUTH_CRAM_MD5 = 1 << 2, AUTH_DIGEST_MD5 = 1 << 3, AUTH_XOAUTH2 = 1 << 4,
+	AUTH_OAUTHBEARER = 1 << 5, AUTH_EXTERNAL = 1 << 6, AUTH_SCRAM_SHA_1 = 1 << 7, AUTH_SCRAM_SHA_256 = 1 << 8,
+	AUTH_NTLM = 1 << 9, AUTH_GSSAPI = 1 << 10,
+};
+const char *auth_mech_name(unsigned bit);       /* "CRAM-MD5" */
+
+struct strlist { char **item; size_t count, cap; };
+struct rcpt_param { char *address, *notify, *orcpt; };  /* address as asked for: may be a list with names */
+struct rcpts { struct rcpt_param *item; size_t count, cap; };
+struct field { char *name, *value; };
+struct fields { struct field *item; size_t count, cap; };
+
+/* A secret as asked for; resolved by input/secret.h just before a session, never stored here resolved. */
+enum secret_kind { SECRET_NONE, SECRET_LITERAL, SECRET_ENV, SECRET_FILE, SECRET_COMMAND, SECRET_FD };
+struct secret { enum secret_kind kind; char *text; int fd; };   /* text wiped on clear */
+
+enum content_kind {
+	CONTENT_NONE,
+	CONTENT_TEXT,           /* data, len: UTF-8 text */
+	CONTENT_BYTES,          /* data, len: octets (from "base64") */
+	CONTENT_FILE,           /* path: regular file or pipe */
+	CONTENT_FD,             /* fd */
+	CONTENT_STDIN,
+	CONTENT_PARTS,          /* multipart: children of the part */
+};
+struct content {
+	enum content_kind kind;
+	char *data; size_t len;
+	char *path;
+	int fd;
+	bool confined;          /* from JSON or data: opened beneath files_dir where that is set */
+};
+
+/* One node of the recursive form: {headers, body}. Links, not arrays: no depth limit of its own, nothing recurses. */
+struct part_params {
+	struct part_params *parent, *first, *last, *next;
+	struct fields headers;
+	struct content content;
+	bool encoded;           /* content already is in its content-transfer-encoding */
+	char *preamble, *epilogue;      /* CONTENT_PARTS only; NULL: none */
+};
+struct part_params *part_params_new(void);
+void part_params_append(struct part_params *parent, struct part_params *child);  /* parent owns child */
+void part_params_free(struct part_params *root);
+
+struct attachment {
+	struct content content;
+	char *filename, *type, *disposition, *content_id;       /* NULL: by default */
+	enum cte encoding;
+	bool encoded;
+	struct fields headers;
+};
+struct attachments { struct attachment *item; size_t count, cap; };
+
+/* A mailbox of a header list with the DSN wishes of its rcpt_param (borrowed pointers, NULL: none). */
+struct addressee { struct mailbox mailbox; const char *notify, *orcpt; };
+struct addressees { struct addressee *item; size_t count, cap; };
+
+/* One server to try, as mail_params_finish() worked it out. */
+struct server {
+	char *host;             /* A-labels or literal without brackets; NULL with unix_socket */
+	unsigned port;
+	char *unix_socket;
+	bool lmtp;
+	enum tls_mode tls;
+	bool tls_asked;         /* by a setting or a URL scheme, not by default: the hint does not say --no-starttls */
+	bool loopback;          /* literal 127/8 or ::1, or "localhost" (then pinned), and no proxy; or a Unix socket */
+	char *label;            /* "mail.example.org:587", "[::1]:25", "/run/lmtp": for report and messages */
+};
+
+struct server_params {
+	/* as asked for */
+	struct strlist server;
+	unsigned port;          /* 0: by default */
+	bool tls, starttls, lmtp;
+	char *unix_socket, *helo_name, *username;
+	struct secret password, oauth2_token;
+	struct strlist auth;
+	bool tls_verify, allow_insecure_auth;
+	char *tls_ca_file, *tls_cert_file, *tls_key_file, *tls_pinned_key;
+	int tls_min_version;    /* enum tls_version */
+	char *proxy, *interface;
+	int ip_version;         /* enum ip_version */
+	unsigned connect_timeout, timeout, dot_timeout, max_time;  /* seconds; max_time 0: none */
+	uint64_t limit_rate;    /* octets a second; 0: none */
+	unsigned max_rcpt;
+	/* by mail_params_finish() */
+	struct server *list; size_t n_list;
+	unsigned mechanisms;    /* enum auth_mech bits allowed */
+	bool has_credentials;   /* username, or auth names EXTERNAL */
+};
+
+struct mail_params {
+	/* as asked for */
+	struct server_params server;
+	char *from, *sender, *envelope_from, *subject, *date, *zone, *message_id, *in_reply_to, *references;
+	struct rcpts to, cc, bcc, rcpt;
+	struct strlist reply_to;
+	struct fields headers;
+	char *auto_submitted;
+	int priority;           /* 0 none, 1 high, 3 normal, 5 low */
+	char *dsn_notify, *dsn_envid;
+	int dsn_return;         /* 0 none, 1 FULL, 2 HDRS */
+	bool require_tls, all_or_nothing;
+	struct part_params *body;       /* NULL: none asked for */
+	char *body_file, *html, *html_file, *message_file, *charset, *files_dir;
+	int encoding;           /* enum cte */
+	struct attachments attachments;
+	bool stream;
+	int report;             /* enum report_format */
+	bool dry_run, quiet;
+	bool verbose;
+	char *output;
+
+	unsigned char origin[PARAM_MAX];        /* enum origin, by param id */
+	struct { char *file; unsigned line, column; } place[PARAM_MAX]; /* where a JSON text set it; file NULL: nowhere */
+
+	/* by mail_params_finish(): parsed, checked */
+	struct mailbox from_box, sender_box, envelope_from_box;  /* from_box.local NULL: none; sender_box likewise */
+	struct addressees to_boxes, cc_boxes, bcc_boxes, rcpt_boxes;
+	struct addressees reply_to_boxes;
+	bool to_groups, cc_groups;              /* a group is in the text: the header keeps the text */
+	bool null_sender;                       /* envelope_from is "" or "<>" */
+	bool finished;
+};
+
+void mail_params_init(struct mail_params *p);
+
+/* Is @which set by somebody (not a default)? By field name, as "tls". */
+bool mail_params_given(const struct mail_params *p, const char *name);
+
+/*
+ * Store @value in the field of @which, if @o is not below the origin that wrote it last. A list replaced by a
+ * higher origin is dropped whole; within an origin lists add up. @file: name of the JSON text for places, or NULL.
+ * Errors: class by @o (ARGV, ENV: ERR_USAGE; JSON, LINE: ERR_DATA; CONFIG: ERR_CONFIG), always ERR_DATA with PARAM_ALWAYS_DATA;
+ * text "file:line:col: path: what" for JSON, "--flag: what", "MAILCHUTE_X: what"; unknown keys inside get their nearest right one.
+ */
+int mail_params_set(struct mail_params *p, const struct param *which, const struct value *value,
+		    enum origin o, const char *file, struct err *e) MUST_CHECK;
+
+/*
+ * Fill defaults, decide what is allowed together, parse the addresses, work out the servers. @sys for the host name
+ * (default From, HELO is decided by the session). A dry run needs no server. After 0 nothing changes any more.
+ * Errors: ERR_USAGE for combinations and no recipient; ERR_DATA for addresses, headers, content; malformed values by origin.
+ */
+int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct err *e) MUST_CHECK;
+
+/* --print-params: {"subject":{"value":…,"origin":"flag"},…}, secrets masked as "***". Only what is set, and defaults that are not empty. */
+int mail_params_print(const struct mail_params *p, struct buf *out) MUST_CHECK;
+/* --print-schema: JSON Schema (2020-12) of a params file, walked from the table. */
+int mail_params_schema(struct buf *out) MUST_CHECK;
+
+void mail_params_clear(struct mail_params *p);
