@@ -1,0 +1,115 @@
+/* Whole writes, the monotonic clock, signals and the standard descriptors; see io.h. */
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+volatile int io_signal_heard;
+
+static int signal_pipe[2] = { -1, -1 };
+
+int io_write_all(int fd, const void *mem, size_t len)
+{
+	const char *at = mem;
+
+	while (len) {
+		ssize_t n = write(fd, at, len);
+
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+			if (poll(&p, 1, -1) < 0 && (errno != EINTR || io_signal_heard))
+				return -1;
+		} else if (n < 0 && (errno != EINTR || io_signal_heard)) {
+			/* A reader that never reads must not keep us from dying of the user's signal. */
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int64_t io_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t io_now_ms(void)
+{
+	return io_now_us() / 1000;
+}
+
+static void hear_signal(int number)
+{
+	int saved = errno;
+
+	io_signal_heard = number;
+	/* A full pipe already says what this octet would say. */
+	if (write(signal_pipe[1], "", 1) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+/* What was ignored at start stays ignored: nohup(1) and background jobs of a shell count on it. */
+static void handle(int number)
+{
+	struct sigaction old, act = { .sa_handler = hear_signal };
+
+	if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+		return;
+	/* No SA_RESTART: whoever waits looks at io_signal_heard on EINTR. */
+	sigemptyset(&act.sa_mask);
+	sigaction(number, &act, NULL);
+}
+
+void io_signals_init(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t none;
+
+	if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		signal_pipe[0] = signal_pipe[1] = -1;
+	sigemptyset(&ignore.sa_mask);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+	handle(SIGINT);
+	handle(SIGTERM);
+	handle(SIGHUP);
+	/* Last, so that what was pending under an inherited mask meets its handler. */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int io_signal_fd(void)
+{
+	return signal_pipe[0];
+}
+
+int io_standard_fds(void)
+{
+	for (;;) {
+		/*
+		 * The lowest free number comes back, so a closed 0 is asked for first. Each is opened the wrong way
+		 * round: reading a standard input that was closed, and printing to a closed standard output, stay
+		 * the errors (EBADF) that they are.
+		 */
+		int fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) < 0 ? O_WRONLY : O_RDONLY);
+
+		if (fd < 0)
+			return -1;
+		if (fd > STDERR_FILENO) {
+			close(fd);
+			return 0;
+		}
+	}
+}
