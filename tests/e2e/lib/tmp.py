@@ -1,0 +1,119 @@
+"""Temporary directories and child processes, none of which outlives the test program.
+
+Every directory made and every process started here is registered, and removed or ended by its own pid when
+the test does, when the program ends, or when it is interrupted. A started server also gets a parent-death
+signal, for the case that the program itself is killed.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+
+_lock = threading.RLock()
+_directories = []
+_processes = []
+_owner = os.getpid()
+
+
+def directory(prefix="mctest-"):
+	"""A new directory of mode 0700; remove() or the end of the program removes it."""
+	path = tempfile.mkdtemp(prefix=prefix)
+	with _lock:
+		_directories.append(path)
+	return path
+
+
+def _make_writable(function, path, _info):
+	try:
+		os.chmod(os.path.dirname(path), stat.S_IRWXU)
+		function(path)
+	except OSError:
+		pass
+
+
+def remove(path):
+	with _lock:
+		if path in _directories:
+			_directories.remove(path)
+	shutil.rmtree(path, onerror=_make_writable)
+
+
+def start(argv, **popen):
+	"""Start a long-lived process that dies with us."""
+	argv = ["setpriv", "--pdeathsig", "TERM", "--"] + list(argv)
+	popen.setdefault("stdin", subprocess.DEVNULL)
+	process = subprocess.Popen(argv, **popen)
+	register(process)
+	return process
+
+
+def register(process):
+	with _lock:
+		_processes.append(process)
+
+
+def forget(process):
+	with _lock:
+		if process in _processes:
+			_processes.remove(process)
+
+
+def stop(process, wait=5.0):
+	"""End one process: TERM, then KILL after @wait seconds."""
+	forget(process)
+	if process.poll() is not None:
+		return
+	try:
+		process.terminate()
+		process.wait(wait)
+	except subprocess.TimeoutExpired:
+		process.kill()
+		process.wait()
+	except ProcessLookupError:
+		pass
+
+
+def stop_processes():
+	with _lock:
+		left = list(_processes)
+	for process in left:
+		stop(process)
+
+
+def clean_up():
+	if os.getpid() != _owner:
+		return
+	stop_processes()
+	with _lock:
+		left = list(_directories)
+	for path in left:
+		remove(path)
+
+
+def wait_for(condition, seconds=10.0, what="the condition"):
+	"""Poll until @condition() is true; its value is returned. Bounded, and scaled by MC_SLOW."""
+	end = time.monotonic() + seconds * float(os.environ.get("MC_SLOW", "1"))
+	while True:
+		value = condition()
+		if value:
+			return value
+		if time.monotonic() > end:
+			raise AssertionError(f"waited {seconds} s in vain for {what}")
+		time.sleep(0.02)
+
+
+def catch_signals():
+	"""TERM and HUP become KeyboardInterrupt, so that clean-up runs."""
+	def interrupt(_number, _frame):
+		raise KeyboardInterrupt
+	for number in (signal.SIGTERM, signal.SIGHUP):
+		signal.signal(number, interrupt)
+
+
+atexit.register(clean_up)
