@@ -7,6 +7,8 @@
 
 #include "base/base.h"
 
+struct err;
+
 struct sysinfo {
 	int64_t (*now_s)(void);                 /* seconds since 1970; SOURCE_DATE_EPOCH where set and valid */
 	void (*random)(void *mem, size_t len);  /* getrandom(2); ends the process (71) where it fails */
@@ -16,3 +18,7 @@ struct sysinfo {
 };
 
 extern const struct sysinfo sysinfo_real;
+
+/* What sysinfo_real takes from the environment is well formed: -1 ERR_USAGE for a SOURCE_DATE_EPOCH that is not a plain
+ * decimal number (sysinfo_real would go by the clock then). For main to call, once, before anything is composed. */
+int sysinfo_check(struct err *e) MUST_CHECK;
