@@ -1,0 +1,351 @@
+"""
+The benchmarks: each is a function that gives its section of RESULTS.md. Run by run.sh, which builds what is
+needed: bench.py DIR PROGRAMS MAILCHUTE RESULTS NAME... (no name: all).
+
+Sizes can be scaled for a trial by BENCH_ROUNDS, BENCH_MIB and BENCH_RCPTS; RESULTS.md then says so.
+"""
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+import contestants as who
+from harness import (Failure, Place, Sink, instructions, measure, median, round_robin, spread, table, version)
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "51"))
+BIG_ROUNDS = int(os.environ.get("BENCH_BIG_ROUNDS", "3"))
+MIB = int(os.environ.get("BENCH_MIB", "1024"))
+RCPTS = int(os.environ.get("BENCH_RCPTS", "10000"))
+FROM, TO = who.SENDER, who.rcpts(1)
+
+
+def ms(seconds):
+	return f"{seconds * 1e3:.2f}"
+
+
+def ratio(a, b):
+	return f"{a / b:.2f}"
+
+
+def check_sessions(sink, messages, rcpts=None):
+	"""Every run must have delivered: a fast failure is no figure."""
+	sessions = sink.sessions()
+	got = sum(s["messages"] for s in sessions)
+	if got != messages:
+		raise Failure(f"the sink had {got} messages of {messages}")
+	if rcpts is not None and sum(s["rcpts"] for s in sessions) != rcpts:
+		raise Failure(f"the sink had {sum(s['rcpts'] for s in sessions)} recipients of {rcpts}")
+	return sessions
+
+
+# a. One small message.
+
+def small_rows(uses, base):
+	"""A row for each contestant; base is who the ratio is to."""
+	middle = median([u.wall for u in uses[base]])
+	rows = []
+	for name, list_of in uses.items():
+		walls = [u.wall for u in list_of]
+		low, high = spread(walls)
+		rows.append([name, ms(median(walls)), f"{ms(low)} to {ms(high)}", ratio(median(walls), middle),
+			     ms(median([u.user + u.system for u in list_of])), f"{max(u.peak for u in list_of):.1f}"])
+	return rows
+
+
+SMALL_HEAD = ["sender", "median ms", "middle half", "to curl", "CPU ms", "peak MiB"]
+
+
+def small(place, tls):
+	ready = place.file("small.eml", who.message())
+	with Sink(place, tls=tls) as sink:
+		field = who.everyone(place, sink.port, TO, ready, tls)
+		field.pop("swaks --pipeline", None)
+		senders = len(field)
+		field["(curl --version)"] = (["curl", "--version"], None)
+		field["(mailchute --version)"] = ([place.mailchute, "--version"], None)
+		field["(true)"] = (["/bin/true"], None)
+		uses = round_robin(place, field, ROUNDS)
+		sessions = check_sessions(sink, (ROUNDS + 1) * senders)
+		if any(s["tls"] != tls for s in sessions):
+			raise Failure("a session's TLS is not what was asked for")
+	with Sink(place, tls=tls) as sink:
+		field = who.everyone(place, sink.port, TO, ready, tls)
+		counts = [[name, f"{instructions(place, *field[name]):.1f}"] for name in
+			  ("mailchute", "mailchute, ready message", "curl")] if shutil.which("valgrind") else []
+	text = table(SMALL_HEAD, small_rows(uses, "curl"))
+	if counts:
+		text += "\n\nInstructions of the whole process by callgrind, in millions:\n\n"
+		text += table(["sender", "Mi"], counts)
+	return text
+
+
+def bench_small(place):
+	return ("One small message to a sink on loopback, whole process from fork to exit; "
+		f"{ROUNDS} rounds, one run of each a round, in turn. mailchute composes the message, and sends a ready one; the others are given it "
+		"ready. In parentheses: programs that send nothing, as the floor.\n\n" + small(place, False))
+
+
+def bench_small_tls(place):
+	if not os.path.isdir(place.ca):
+		return "Not run: it needs root for a mount namespace (see README.md)."
+	store = len(os.listdir("/etc/ssl/certs"))
+	return ("The same by STARTTLS, certificate verified, each program with the store that it takes by default: "
+		f"Debian's /etc/ssl/certs ({store} entries), with the test's CA added as a file, by its hash, and in the "
+		"bundle, laid over the real one in a mount namespace. The key is P-256.\n\n" + small(place, True))
+
+
+# b. Bursts.
+
+def count_bursts(place, name, n, linger):
+	"""The bursts of one run, or of several that must agree; "4 to 5" where they do not."""
+	ready, counts = place.file("small.eml", who.message()), []
+	for _ in range(1 if linger else 5):
+		with Sink(place, linger=linger) as sink:
+			measure(place, *who.everyone(place, sink.port, who.rcpts(n), ready)[name])
+			counts.append(check_sessions(sink, 1, n)[0]["bursts"])
+	return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
+def bench_bursts(place):
+	rows, patience = [], 100
+	for name in who.everyone(place, 0, TO, "-"):
+		rows.append([name] + [count_bursts(place, name, n, linger) for linger in (0, patience) for n in (1, 50)])
+	return ("Bursts of server replies, greeting included, with PIPELINING offered: groups of replies after which the "
+		"sink had to wait for the client before it could go on. At once: replies leave as soon as a read would "
+		f"block, as a real server's do. Patient: the sink first waits {patience} ms for more, so that only what the "
+		"client itself waits for is counted.\n\n" +
+		table(["sender", "at once: 1 recipient", "50", "patient: 1 recipient", "50"], rows))
+
+
+# c. A large attachment.
+
+def big_file(place, mib):
+	"""Pseudo-random: 16 MiB of it, again and again. In the page cache afterwards."""
+	path, blocks = place.file(f"{mib}.bin"), [os.urandom(1 << 20) for _ in range(16)]
+	with open(path, "wb") as f:
+		for i in range(mib):
+			f.write(blocks[i % 16])
+	return path
+
+
+def attach_field(place, port, path):
+	"""{name: command} of those who send a file as a base64 attachment."""
+	curl = ["curl", "-sS", f"smtp://127.0.0.1:{port}/client.example", "--mail-from", FROM, "--mail-rcpt", TO[0]]
+	curl += ["-H", f"From: {FROM}", "-H", f"To: {TO[0]}", "-H", "Subject: bench"]
+	return {
+		"mailchute": (who.mailchute(place, port, TO, more=["--attach", path]), None),
+		"curl -F": (curl + ["-F", "=Hello.;type=text/plain", "-F", f"=@{path};encoder=base64"], None),
+		"smtplib and email": ([place.python, f"{place.here}/email_send.py", str(port), path, FROM, *TO], None),
+	}
+
+
+def rates(uses, size, base):
+	rows = []
+	middle = median([u.wall for u in uses[base]])
+	for name, list_of in uses.items():
+		wall = median([u.wall for u in list_of])
+		rows.append([name, f"{wall:.2f}", f"{size / wall / 1e6:.0f}", ratio(wall, middle),
+			     f"{median([u.user + u.system for u in list_of]):.2f}",
+			     f"{max(u.peak for u in list_of):.1f}"])
+	return rows
+
+
+RATE_HEAD = ["", "median s", "MB/s of input", "time to mailchute's", "CPU s", "peak MiB"]
+
+
+def bench_attachment(place):
+	path = big_file(place, MIB)
+	try:
+		with Sink(place) as sink:
+			field = attach_field(place, sink.port, path)
+			uses = round_robin(place, field, BIG_ROUNDS)
+			sessions = check_sessions(sink, (BIG_ROUNDS + 1) * len(field))
+		if min(s["octets"] for s in sessions) < MIB * (1 << 20) / 3 * 4:
+			raise Failure("a message came short")
+		null = round_robin(place, null_field(place, path), BIG_ROUNDS)
+	finally:
+		os.unlink(path)
+	return (f"A file of {MIB} MiB, pseudo-random and in the page cache, as a base64 attachment to the sink; "
+		f"{BIG_ROUNDS} rounds, in turn.\n\n" + table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
+		"\n\nThe same file to the null output (nothing is sent):\n\n" +
+		table(RATE_HEAD, rates(null, MIB << 20, "mailchute")))
+
+
+def null_field(place, path):
+	"""mailchute --output /dev/null, beside what coreutils need for the encoding and for reading alone."""
+	null = ["--output", "/dev/null", "--attach", path]
+	return {
+		"mailchute": (who.mailchute(place, 1, TO, more=null), None),
+		"base64": (["sh", "-c", 'base64 "$1" > /dev/null', "sh", path], None),
+		"dd to /dev/null": (["dd", f"if={path}", "of=/dev/null", "bs=64k", "status=none"], None),
+	}
+
+
+def bench_memory(place):
+	"""Peak memory by the size of the attachment."""
+	kib = place.file("1k.bin", os.urandom(1024))
+	rows, big = {}, big_file(place, MIB)
+	try:
+		for path in (kib, big):
+			with Sink(place) as sink:
+				for name, (command, stdin) in attach_field(place, sink.port, path).items():
+					rows.setdefault(name, []).append(f"{measure(place, command, stdin).peak:.1f}")
+				check_sessions(sink, 3)
+			use = measure(place, *null_field(place, path)["mailchute"])
+			rows.setdefault("mailchute --output", []).append(f"{use.peak:.1f}")
+	finally:
+		os.unlink(big)
+	return ("Peak resident memory (MiB) of the process, by the attachment's size.\n\n" +
+		table(["sender", "1 KiB", f"{MIB} MiB"], [[n, *v] for n, v in rows.items()]))
+
+
+# d. Many and deep.
+
+def params_file(place, name, params):
+	path = place.file(name, json.dumps(params).encode())
+	os.chmod(path, 0o600)
+	return path
+
+
+def bench_recipients(place):
+	ready, to = place.file("small.eml", who.message()), who.rcpts(RCPTS)
+	params = params_file(place, "many.json", {"from": FROM, "rcpt": to, "subject": "bench", "body": "Hello.\n"})
+	rounds = 5
+	with Sink(place) as sink:
+		server = ["--server", f"smtp://127.0.0.1:{sink.port}"]
+		field = {
+			"mailchute, max_rcpt 1000": ([place.mailchute, *server, "--params", params], None),
+			f"mailchute, max_rcpt {RCPTS}": (
+				[place.mailchute, *server, "--max-rcpt", str(RCPTS), "--params", params], None),
+			"curl": (who.curl(place, sink.port, to, ready=ready), None),
+			"msmtp": (who.msmtp(place, sink.port, to), ready),
+			"smtplib": (who.smtplib(place, sink.port, to, ready=ready), None),
+		}
+		field = {n: c for n, c in field.items() if shutil.which(c[0][0])}
+		uses = round_robin(place, field, rounds)
+		messages = len(field) - 1 + -(-RCPTS // 1000)
+		check_sessions(sink, (rounds + 1) * messages, (rounds + 1) * len(field) * RCPTS)
+	return (f"One small message to {RCPTS} recipients (mailchute: a params file with rcpt; the others: their command "
+		f"line); {rounds} rounds, in turn.\n\n" + table(SMALL_HEAD, small_rows(uses, "curl")))
+
+
+def deep_params(depth):
+	"""A multipart in a multipart, depth times, as JSON text; json.dumps would recurse."""
+	head = json.dumps({"from": FROM, "to": TO, "headers": {"subject": "bench"}})[:-1]
+	inner = '{"body": {"parts": [' * (depth - 1) + '{"body": "Hello."}' + "]}}" * (depth - 1)
+	return head + ', "body": {"parts": [' + inner + "]}}"
+
+
+def bench_deep(place):
+	rounds, files = 11, {}
+	for depth in (1, 150, 300):
+		files[depth] = place.file(f"deep{depth}.json", deep_params(depth).encode())
+		os.chmod(files[depth], 0o600)
+	with Sink(place) as sink:
+		server = ["--server", f"smtp://127.0.0.1:{sink.port}"]
+		field = {}
+		for depth, path in files.items():
+			field[f"mailchute, {depth} deep"] = ([place.mailchute, *server, "--params", path], None)
+			field[f"smtplib and email, {depth} deep"] = ([
+				place.python, f"{place.here}/deep_send.py", str(sink.port), str(depth), FROM, *TO], None)
+		uses = round_robin(place, field, rounds)
+		check_sessions(sink, (rounds + 1) * len(field))
+	return ("A multipart in a multipart by a params file, sent to the sink: a multipart is three levels of JSON, so "
+		f"300 deep is 900 levels (the reader takes 999). {rounds} rounds, in turn. Python's email package does "
+		"it with its recursion limit raised.\n\n" + table(DEEP_HEAD, small_rows(uses, "smtplib and email, 300 deep")) +
+		"\n\nThrough the C interface (deep.c: composed, and its source read to the end; a stack of 128 KiB):\n\n" +
+		deep_by_c(place))
+
+
+DEEP_HEAD = SMALL_HEAD[:3] + ["to the last"] + SMALL_HEAD[4:]
+
+
+def deep_by_c(place):
+	program = os.path.join(place.programs, "deep")
+	if not os.path.exists(program):
+		return "Not run: it was not built (see README.md)."
+	rows = []
+	for depth in (1, 1000, 10000, 100000):
+		command = ["sh", "-c", 'ulimit -s 128; exec "$@"', "sh", program, str(depth)]
+		uses = round_robin(place, {"deep": (command, None)}, 5)["deep"]
+		rows.append([depth, ms(median([u.wall for u in uses])), f"{max(u.peak for u in uses):.1f}"])
+	return table(["depth", "median ms", "peak MiB"], rows)
+
+
+BENCHES = {
+	"small": ("One small message", bench_small),
+	"small-tls": ("One small message, STARTTLS", bench_small_tls),
+	"bursts": ("Bursts of replies", bench_bursts),
+	"attachment": ("A large attachment", bench_attachment),
+	"memory": ("Peak memory", bench_memory),
+	"recipients": ("Many recipients", bench_recipients),
+	"deep": ("Deep multiparts", bench_deep),
+}
+
+
+def machine():
+	with open("/proc/cpuinfo") as f:
+		model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
+	return f"{os.cpu_count()} x {model}, Linux {platform.release().split('-')[0]}, {platform.machine()}"
+
+
+def versions(place):
+	"""One line of every program that took part."""
+	programs = [place.mailchute, "curl", "msmtp", "swaks", place.python, "valgrind"]
+	return [v for v in (version([p, "--version"]) for p in programs) if v]
+
+
+def sections(path):
+	"""{title: text} of a RESULTS.md that is there already, so that one bench can be run again alone."""
+	try:
+		with open(path) as f:
+			parts = f.read().split("\n## ")[1:]
+	except FileNotFoundError:
+		return {}
+	return {p.split("\n", 1)[0]: p.split("\n", 1)[1].strip() for p in parts}
+
+
+def write_results(place, path, done):
+	old = sections(path)
+	text = ["# Benchmarks", "", "Made by `sh tests/bench/run.sh`; what each figure is, and what it needs: README.md.",
+		"Times are medians of whole processes; ratios above 1 are slower.", ""]
+	text += [f"* {machine()}"] + [f"* {v}" for v in versions(place)]
+	for name, (title, _) in BENCHES.items():
+		body = done.get(name) or old.get(title)
+		if body:
+			text += ["", f"## {title}", "", body]
+	with open(path, "w") as f:
+		f.write("\n".join(text) + "\n")
+
+
+def scale():
+	"""What makes a trial differ from a full run; empty for the full one."""
+	names = [n for n in ("BENCH_ROUNDS", "BENCH_BIG_ROUNDS", "BENCH_MIB", "BENCH_RCPTS") if n in os.environ]
+	return " ".join(f"{n}={os.environ[n]}" for n in names)
+
+
+def main():
+	directory, programs, mailchute, results, *names = sys.argv[1:]
+	unknown = [n for n in names if n not in BENCHES]
+	if unknown:
+		print(f"bench: no bench '{unknown[0]}' (there are: {' '.join(BENCHES)})", file=sys.stderr)
+		return 64
+	place, done, failed = Place(directory, programs, mailchute), {}, 0
+	for name in names or BENCHES:
+		print(f"bench: {name} ...", file=sys.stderr, flush=True)
+		try:
+			command = f"`{scale() + ' ' if scale() else ''}sh tests/bench/run.sh {name}`"
+			done[name] = f"{command}\n\n{BENCHES[name][1](place)}"
+		except Failure as failure:
+			print(f"bench: {name}: {failure}", file=sys.stderr)
+			failed += 1
+			continue
+		print(f"## {BENCHES[name][0]}\n\n{done[name]}\n", flush=True)
+	write_results(place, results, done)
+	return failed > 0
+
+
+if __name__ == "__main__":
+	sys.exit(main())
