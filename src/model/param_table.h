@@ -36,6 +36,7 @@ enum param_flags {
 	PARAM_FILE     = 1 << 3,        /* the value is a path (completion; confined by files_dir) */
 	PARAM_MASKED   = 1 << 4,        /* may hold credentials (proxy URL): masked when printed */
 	PARAM_ALWAYS_DATA = 1 << 5,     /* a malformed value is 65 whatever its origin (addresses, headers, content) */
+	PARAM_JOINED   = 1 << 6,        /* PARAM_STR that takes a list of strings too, joined by a space (references) */
 };
 
 enum param_group { GROUP_SERVER, GROUP_ENVELOPE, GROUP_HEADERS, GROUP_BODY, GROUP_OUTPUT };
