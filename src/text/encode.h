@@ -23,7 +23,8 @@ struct err;
 enum cte { CTE_AUTO, CTE_7BIT, CTE_8BIT, CTE_BINARY, CTE_QP, CTE_BASE64 };
 
 const char *cte_name(enum cte c);               /* "quoted-printable" */
-int cte_by_name(enum cte *ret, const char *name, size_t len);   /* any case; -1: unknown */
+/* The five of RFC 2045 section 6.1, in any case; -1: unknown ("auto" too, which is no encoding). */
+int cte_by_name(enum cte *ret, const char *name, size_t len);
 
 /* What one pass over a text tells; feed any cutting, then scan_end(). */
 struct text_scan {
@@ -35,8 +36,15 @@ struct text_scan {
 	uint64_t longest;       /* longest line, octets without its end */
 	bool nul, bare_cr, utf8, from_line, trailing_space;   /* utf8: all valid so far (finish: and not cut) */
 	/* private */
-	uint64_t line, qp_column;
-	unsigned char tail[4]; unsigned tail_len; bool last_cr;
+	uint64_t line;                  /* octets of the line so far */
+	bool last_cr;
+	char last;                      /* the line's last octet so far */
+	unsigned from_matched;          /* octets of "From " that the line began with */
+	char tail[4];                   /* what quoted-printable needs to see more behind */
+	unsigned tail_len, qp_column;
+	bool qp_cr;
+	char part[4];                   /* a UTF-8 character that the cutting split */
+	unsigned part_len;
 };
 void scan_init(struct text_scan *s);
 void scan_feed(struct text_scan *s, const char *mem, size_t len);
@@ -51,7 +59,9 @@ enum cte cte_choose(const struct text_scan *s);
 
 /*
  * Encoder of @under (owned). @text: line by line, else octets. @size: the exact size of the output where the caller knows it
- * by a scan, or -1; base64 of binary computes its own from source_size(under).
+ * by a scan, or -1; base64 of binary computes its own from source_size(under), identity of binary has that.
+ * 7bit and 8bit refuse (ERR_DATA, with the octet's offset) NUL, lines over 998 octets, 7bit also octets over 127; not as text,
+ * they refuse a bare CR or LF as well. binary refuses nothing. CTE_AUTO is to be settled before; here it is base64.
  */
 struct source *encode_source(enum cte c, bool text, struct source *under, int64_t size);
 

@@ -1,0 +1,50 @@
+#pragma once
+
+/*
+ * Private to src/text: what the encoders' rows share. A codec is one step
+ * function over a small state. It is given some input and some room and says
+ * how much of each it used; it may leave octets that it must see together
+ * with what follows, and it must give the same output however the input is
+ * cut and however small the room (CODEC_ROOM at least) is.
+ */
+
+#include "base/base.h"
+#include "text/encode.h"
+
+struct err;
+
+enum {
+	CODEC_ROOM = 128,       /* least room of a step: a base64 line with its CRLF is 78, a QP step needs 6 */
+	CODEC_LOOK = 4,         /* octets that quoted-printable looks ahead: "rom " behind an F */
+	LINE_LIMIT = 998,       /* RFC 5322 2.1.1, without the CRLF */
+	BASE64_IN = 57, BASE64_OUT = 76,        /* one line, RFC 2045 6.8 */
+};
+
+struct codec_state {
+	enum cte cte;
+	bool text;
+	bool last_cr;           /* the octet before was a CR */
+	bool started;           /* base64: a line is out, the next one needs a CRLF before it */
+	unsigned column;        /* of the output line (quoted-printable) */
+	uint64_t line;          /* octets of the input line so far (identity) */
+	uint64_t offset;        /* of the input, for messages (identity) */
+};
+
+struct codec_io {
+	const char *in;
+	size_t in_len;
+	bool final;             /* nothing follows @in */
+	char *out;
+	size_t out_cap;
+	size_t used, made;      /* 0 when called */
+};
+
+int base64_step(struct codec_state *st, struct codec_io *io, struct err *e) MUST_CHECK;
+int qp_step(struct codec_state *st, struct codec_io *io, struct err *e) MUST_CHECK;
+int identity_step(struct codec_state *st, struct codec_io *io, struct err *e) MUST_CHECK;
+
+/* What qp_step() would write for @in, without writing: adds to *size, gives the octets used. */
+size_t qp_count(struct codec_state *st, const char *in, size_t len, bool final, uint64_t *size);
+
+/* Octets before the first CR or LF of @s, or @len. */
+size_t run_of_line(const char *s, size_t len);
