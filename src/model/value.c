@@ -54,7 +54,7 @@ static size_t index_of(const struct value *v)
 {
 	size_t n = 0;
 
-	for (const struct value *at = v->parent->first; at != v; at = at->next)
+	for (const struct value *at = v->parent->first; at && at != v; at = at->next)
 		n++;
 	return n;
 }

@@ -1,0 +1,61 @@
+#pragma once
+
+/*
+ * What the files of mail_params share among themselves: where a setting came
+ * from in words, the life of each type of field, and the checks that both the
+ * writer (with the exact place in the JSON) and finish (for the C interface) make.
+ */
+
+#include "model/mail_params.h"
+#include "model/value.h"
+
+/* Limits of lists: far above any use, there so that a file cannot size our memory by its number of brackets. */
+enum { MAX_ADDRESSES = 1000000, MAX_FIELDS = 100000, MAX_PARTS = 100000, MAX_STRINGS = 10000 };
+
+/* Room for one more of @size octets behind @count; the new one is zeroed. */
+void *list_more(void *item, size_t count, size_t *cap, size_t size);
+void strlist_add(struct strlist *l, char *takes);
+void fields_add(struct fields *f, char *takes_name, char *takes_value);
+
+void strlist_clear(struct strlist *l);
+void rcpts_clear(struct rcpts *l);
+void fields_clear(struct fields *l);
+void content_clear(struct content *c);
+void attachment_clear(struct attachment *a);
+void secret_clear(struct secret *s);
+
+/* The field of @which in @p. */
+static inline void *param_field(const struct mail_params *p, const struct param *which)
+{
+	return (char *)p + which->offset;
+}
+
+/* Release the field of @which and make it empty. */
+void param_clear(struct mail_params *p, const struct param *which);
+/* The row of a name of ours; it is there. */
+const struct param *param_row(const char *name);
+enum origin param_origin(const struct mail_params *p, const char *name);
+
+/* The class of a malformed value of @which that @o gave. */
+enum err_class param_error_class(const struct param *which, enum origin o);
+/*
+ * The place of a setting as an error opens: "--port", "MAILCHUTE_PORT", "job.json:3:9: port", or "port". @path is where in
+ * the JSON; "" for the whole. Cut at @cap, NUL-ended.
+ */
+void param_place(char *out, size_t cap, const struct param *which, enum origin o, const char *file,
+		 unsigned line, unsigned column, const char *path);
+/* At finish: -1, with the place of setting @name in front. The class is by its origin. */
+int param_fail(const struct mail_params *p, const char *name, struct err *e, const char *fmt, ...) PRINTF(4, 5);
+/* The same for an error that @e already holds. */
+int param_wrap(const struct mail_params *p, const char *name, struct err *e);
+
+/* A field of `headers`: name, value on one line, none of those that the program alone writes. ERR_DATA. */
+int message_field_check(const struct field *f, struct err *e) MUST_CHECK;
+/* Its grammar only: for the fields of a part. */
+int field_check(const struct field *f, struct err *e) MUST_CHECK;
+bool is_stdin_path(const char *path);
+
+/* mail_params_finish()'s share of the servers: list, mechanisms, has_credentials. */
+int server_params_finish(struct mail_params *p, struct err *e) MUST_CHECK;
+/* Every server is loopback, a Unix socket or LMTP: a bare local name has a meaning there. */
+bool server_params_local(const struct server_params *s);
