@@ -5,7 +5,7 @@
  *	subject	TEXT
  *	address	from|to|cc	ADDRESS		in order
  *	header	NAME				each field of the message's own header
- *	part	TYPE	FILENAME	CONTENT-ID	SHA256	SIZE	DISPOSITION	each leaf, in order
+ *	part	TYPE	FILENAME	CONTENT-ID	DISPOSITION	BASE64	each leaf with its decoded octets, in order
  *	warning	CODE				what the parser complained of
  */
 
@@ -44,15 +44,14 @@ static void addresses(const char *field, InternetAddressList *list)
 
 static void leaf(const char *type, const char *name, const char *cid, const char *disposition, GByteArray *bytes)
 {
-	g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, bytes->data, bytes->len);
+	g_autofree char *text = g_base64_encode(bytes->data, bytes->len);
 
 	fputs("part", stdout);
 	put(type);
 	put(name);
 	put(cid);
-	put(sum);
-	printf("\t%u", bytes->len);
 	put(disposition);
+	put(text);
 	putchar('\n');
 }
 
