@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import contestants as who
 from harness import (Failure, Place, Sink, instructions, measure, median, round_robin, spread, table, version)
@@ -27,6 +28,11 @@ def ms(seconds):
 
 def ratio(a, b):
 	return f"{a / b:.2f}"
+
+
+def prose(text):
+	"""A paragraph, wrapped for RESULTS.md, and the empty line behind it."""
+	return textwrap.fill(" ".join(text.split()), 110) + "\n\n"
 
 
 def check_sessions(sink, messages, rcpts=None):
@@ -49,8 +55,10 @@ def small_rows(uses, base):
 	for name, list_of in uses.items():
 		walls = [u.wall for u in list_of]
 		low, high = spread(walls)
+		cpu = median([u.user + u.system for u in list_of])
+		peak = max(u.peak for u in list_of)
 		rows.append([name, ms(median(walls)), f"{ms(low)} to {ms(high)}", ratio(median(walls), middle),
-			     ms(median([u.user + u.system for u in list_of])), f"{max(u.peak for u in list_of):.1f}"])
+			     ms(cpu), f"{peak:.1f}"])
 	return rows
 
 
@@ -82,18 +90,18 @@ def small(place, tls):
 
 
 def bench_small(place):
-	return ("One small message to a sink on loopback, whole process from fork to exit; "
-		f"{ROUNDS} rounds, one run of each a round, in turn. mailchute composes the message, and sends a ready one; the others are given it "
-		"ready. In parentheses: programs that send nothing, as the floor.\n\n" + small(place, False))
+	return prose(f"""One small message to a sink on loopback, whole process from fork to exit; {ROUNDS} rounds, one run of
+		each a round, in turn. mailchute composes the message, and sends a ready one; the others are given it
+		ready. In parentheses: programs that send nothing, as the floor.""") + small(place, False)
 
 
 def bench_small_tls(place):
 	if not os.path.isdir(place.ca):
 		return "Not run: it needs root for a mount namespace (see README.md)."
 	store = len(os.listdir("/etc/ssl/certs"))
-	return ("The same by STARTTLS, certificate verified, each program with the store that it takes by default: "
-		f"Debian's /etc/ssl/certs ({store} entries), with the test's CA added as a file, by its hash, and in the "
-		"bundle, laid over the real one in a mount namespace. The key is P-256.\n\n" + small(place, True))
+	return prose(f"""The same by STARTTLS, certificate verified, each program with the store that it takes by
+		default: Debian's /etc/ssl/certs ({store} entries), with the test's CA added as a file, by its hash, and
+		in the bundle, laid over the real one in a mount namespace. The key is P-256.""") + small(place, True)
 
 
 # b. Bursts.
@@ -111,12 +119,13 @@ def count_bursts(place, name, n, linger):
 def bench_bursts(place):
 	rows, patience = [], 100
 	for name in who.everyone(place, 0, TO, "-"):
-		rows.append([name] + [count_bursts(place, name, n, linger) for linger in (0, patience) for n in (1, 50)])
-	return ("Bursts of server replies, greeting included, with PIPELINING offered: groups of replies after which the "
-		"sink had to wait for the client before it could go on. At once: replies leave as soon as a read would "
-		f"block, as a real server's do. Patient: the sink first waits {patience} ms for more, so that only what the "
-		"client itself waits for is counted.\n\n" +
-		table(["sender", "at once: 1 recipient", "50", "patient: 1 recipient", "50"], rows))
+		counts = [count_bursts(place, name, n, linger) for linger in (0, patience) for n in (1, 50)]
+		rows.append([name] + counts)
+	return prose(f"""Bursts of server replies, greeting included, with PIPELINING offered: groups of replies after
+		which the sink had to wait for the client before it could go on. At once: replies leave as soon as a
+		read would block, as a real server's do. Patient: the sink first waits {patience} ms for more, so that
+		only what the client itself waits for is counted.""") + table(
+			["sender", "at once: 1 recipient", "50", "patient: 1 recipient", "50"], rows)
 
 
 # c. A large attachment.
@@ -132,12 +141,13 @@ def big_file(place, mib):
 
 def attach_field(place, port, path):
 	"""{name: command} of those who send a file as a base64 attachment."""
-	curl = ["curl", "-sS", f"smtp://127.0.0.1:{port}/client.example", "--mail-from", FROM, "--mail-rcpt", TO[0]]
+	script = f"{place.here}/email_send.py"
+	curl = ["curl", "-sS", f"smtp://127.0.0.1:{port}/client.example", "--mail-from", FROM, "--mail-rcpt", *TO]
 	curl += ["-H", f"From: {FROM}", "-H", f"To: {TO[0]}", "-H", "Subject: bench"]
 	return {
 		"mailchute": (who.mailchute(place, port, TO, more=["--attach", path]), None),
 		"curl -F": (curl + ["-F", "=Hello.;type=text/plain", "-F", f"=@{path};encoder=base64"], None),
-		"smtplib and email": ([place.python, f"{place.here}/email_send.py", str(port), path, FROM, *TO], None),
+		"smtplib and email": ([place.python, script, str(port), path, FROM, *TO], None),
 	}
 
 
@@ -167,8 +177,8 @@ def bench_attachment(place):
 		null = round_robin(place, null_field(place, path), BIG_ROUNDS)
 	finally:
 		os.unlink(path)
-	return (f"A file of {MIB} MiB, pseudo-random and in the page cache, as a base64 attachment to the sink; "
-		f"{BIG_ROUNDS} rounds, in turn.\n\n" + table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
+	return (prose(f"""A file of {MIB} MiB, pseudo-random and in the page cache, as a base64 attachment to the sink;
+			{BIG_ROUNDS} rounds, in turn.""") + table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
 		"\n\nThe same file to the null output (nothing is sent):\n\n" +
 		table(RATE_HEAD, rates(null, MIB << 20, "mailchute")))
 
@@ -191,7 +201,8 @@ def bench_memory(place):
 		for path in (kib, big):
 			with Sink(place) as sink:
 				for name, (command, stdin) in attach_field(place, sink.port, path).items():
-					rows.setdefault(name, []).append(f"{measure(place, command, stdin).peak:.1f}")
+					use = measure(place, command, stdin)
+					rows.setdefault(name, []).append(f"{use.peak:.1f}")
 				check_sessions(sink, 3)
 			use = measure(place, *null_field(place, path)["mailchute"])
 			rows.setdefault("mailchute --output", []).append(f"{use.peak:.1f}")
@@ -211,7 +222,8 @@ def params_file(place, name, params):
 
 def bench_recipients(place):
 	ready, to = place.file("small.eml", who.message()), who.rcpts(RCPTS)
-	params = params_file(place, "many.json", {"from": FROM, "rcpt": to, "subject": "bench", "body": "Hello.\n"})
+	asked = {"from": FROM, "rcpt": to, "subject": "bench", "body": "Hello.\n"}
+	params = params_file(place, "many.json", asked)
 	rounds = 5
 	with Sink(place) as sink:
 		server = ["--server", f"smtp://127.0.0.1:{sink.port}"]
@@ -227,8 +239,8 @@ def bench_recipients(place):
 		uses = round_robin(place, field, rounds)
 		messages = len(field) - 1 + -(-RCPTS // 1000)
 		check_sessions(sink, (rounds + 1) * messages, (rounds + 1) * len(field) * RCPTS)
-	return (f"One small message to {RCPTS} recipients (mailchute: a params file with rcpt; the others: their command "
-		f"line); {rounds} rounds, in turn.\n\n" + table(SMALL_HEAD, small_rows(uses, "curl")))
+	return prose(f"""One small message to {RCPTS} recipients (mailchute: a params file with rcpt; the others: their
+		command line); {rounds} rounds, in turn.""") + table(SMALL_HEAD, small_rows(uses, "curl"))
 
 
 def deep_params(depth):
@@ -248,14 +260,15 @@ def bench_deep(place):
 		field = {}
 		for depth, path in files.items():
 			field[f"mailchute, {depth} deep"] = ([place.mailchute, *server, "--params", path], None)
-			field[f"smtplib and email, {depth} deep"] = ([
-				place.python, f"{place.here}/deep_send.py", str(sink.port), str(depth), FROM, *TO], None)
+			script = [place.python, f"{place.here}/deep_send.py", str(sink.port), str(depth), FROM, *TO]
+			field[f"smtplib and email, {depth} deep"] = (script, None)
 		uses = round_robin(place, field, rounds)
 		check_sessions(sink, (rounds + 1) * len(field))
-	return ("A multipart in a multipart by a params file, sent to the sink: a multipart is three levels of JSON, so "
-		f"300 deep is 900 levels (the reader takes 999). {rounds} rounds, in turn. Python's email package does "
-		"it with its recursion limit raised.\n\n" + table(DEEP_HEAD, small_rows(uses, "smtplib and email, 300 deep")) +
-		"\n\nThrough the C interface (deep.c: composed, and its source read to the end; a stack of 128 KiB):\n\n" +
+	return (prose(f"""A multipart in a multipart by a params file, sent to the sink: a multipart is three levels of
+			JSON, so 300 deep is 900 levels (the reader takes 999). {rounds} rounds, in turn. Python's email
+			package does it with its recursion limit raised.""") +
+		table(DEEP_HEAD, small_rows(uses, "smtplib and email, 300 deep")) + "\n\n" +
+		prose("Through the C interface: composed, and its source read to the end; a stack of 128 KiB (deep.c).") +
 		deep_by_c(place))
 
 
@@ -287,7 +300,8 @@ BENCHES = {
 
 def machine():
 	with open("/proc/cpuinfo") as f:
-		model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
+		models = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
+	model = models[0] if models else platform.machine()
 	return f"{os.cpu_count()} x {model}, Linux {platform.release().split('-')[0]}, {platform.machine()}"
 
 
@@ -309,7 +323,8 @@ def sections(path):
 
 def write_results(place, path, done):
 	old = sections(path)
-	text = ["# Benchmarks", "", "Made by `sh tests/bench/run.sh`; what each figure is, and what it needs: README.md.",
+	text = ["# Benchmarks", "",
+		"Made by `sh tests/bench/run.sh`; what each figure is, and what it needs: README.md.",
 		"Times are medians of whole processes; ratios above 1 are slower.", ""]
 	text += [f"* {machine()}"] + [f"* {v}" for v in versions(place)]
 	for name, (title, _) in BENCHES.items():

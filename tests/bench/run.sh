@@ -11,7 +11,7 @@ mkdir "$dir/programs" "$dir/run"
 cc=${CC:-cc}
 
 if [ -z "${MAILCHUTE:-}" ]; then
-	meson setup --buildtype=release "$dir/build" "$top" >"$dir/log" 2>&1 &&
+	meson setup --buildtype=release -Dtests=false "$dir/build" "$top" >"$dir/log" 2>&1 &&
 		meson compile -C "$dir/build" >>"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 70; }
 	MAILCHUTE=$(find "$dir/build" -name mailchute -type f -perm -u+x | head -n 1)
 fi
