@@ -2,7 +2,7 @@
 
 /*
  * Media type by file extension: /etc/mime.types where it is there (read once,
- * at the first question), a built-in table else.
+ * at the first question), a built-in table for what that does not know.
  */
 
 #include "base/base.h"
