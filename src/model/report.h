@@ -10,7 +10,7 @@
  * every recipient is accounted for even if the connection died in the middle of a reply.
  *
  * Between the final dot and the report nothing is allocated: texts live in
- * storage made by report_init().
+ * storage made by report_reserve().
  *
  * Strings are never NULL: unknown is "". The JSON form has a version number
  * and is described in mailchute-report(5); add keys freely, never change one.
@@ -19,6 +19,7 @@
 #include "base/base.h"
 
 struct envelope;
+struct err;
 struct json_out;
 
 enum rcpt_state {
@@ -62,7 +63,7 @@ struct rcpt_result {
 	int code;
 	bool final;
 	char enhanced[12];
-	char *text;                 /* RESULT_TEXT_MAX octets of room, or shared: see report.c */
+	const char *text;           /* in the report's own storage; equal ones may be shared */
 };
 
 struct report {
@@ -73,19 +74,25 @@ struct report {
 	int64_t connect_us, tls_us, auth_us, send_us, total_us;  /* -1: did not happen */
 	/* What `error` says where no recipient tells it: a local failure. exit 0: none. */
 	int error_exit; enum cause error_cause; enum smtp_stage error_stage; char error_text[1024];
-	char *storage;              /* all addresses and texts, one allocation */
-	size_t storage_len, storage_used;
+	bool dry_run;               /* nothing was to be sent: result "composed", exit 0 */
+	struct report_block *blocks;    /* all addresses and texts */
 };
 
 #define REPORT_VERSION 1
 
 void report_init(struct report *r, const struct envelope *env);
+/* Room for @n more texts, so that as many verdicts can be stored without allocating: called before each final dot. */
+void report_reserve(struct report *r, size_t n);
 /* Final at once. */
 void report_settle(struct report *r, size_t rcpt, const struct verdict *how);
 /* May be replaced by a later settle or tentative, until report_close(). */
 void report_tentative(struct report *r, size_t rcpt, const struct verdict *how);
 /* Make tentative verdicts final; entries that have none get @rest. */
 void report_close(struct report *r, const struct verdict *rest);
+
+/* We could not do our work: @e tells the whole, whatever the recipients say. Entries without a verdict become not attempted. A
+ * report that was never initialised (no envelope yet) has no recipients then. */
+void report_error(struct report *r, const struct err *e);
 
 /* 0 all accepted, 1 mixed, 2 any unknown; else 75 any deferred; else the latest stage decides. */
 int report_exit_code(const struct report *r);
@@ -98,3 +105,4 @@ int report_text(const struct report *r, int (*put)(void *ctx, const char *mem, s
 /* The one line for standard error when not all were accepted, into out[cap]; "" when all were. */
 void report_line(const struct report *r, char *out, size_t cap);
 void report_clear(struct report *r);
+bool report_final(const struct report *r, size_t rcpt);

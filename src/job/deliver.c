@@ -1,0 +1,74 @@
+/* params -> envelope and message -> transport -> report. */
+
+#include "job/deliver.h"
+
+#include "base/err.h"
+#include "base/sys.h"
+#include "input/secret.h"
+#include "mime/compose.h"
+#include "model/envelope.h"
+#include "model/mail_params.h"
+#include "model/message.h"
+#include "model/report.h"
+#include "net/output.h"
+#include "net/transport.h"
+
+#include <stdio.h>
+
+static int write_out(struct report *r, const struct mail_params *p, struct message *m, struct err *e)
+{
+	r->dry_run = true;
+	return output_message(m, p->output, &r->size, e);
+}
+
+static int send_out(struct report *r, struct transport **ret, const struct mail_params *p,
+		    const struct envelope *env, struct message *m, const struct deliver_hooks *hooks, struct err *e)
+{
+	CLEANUP(credentials_clear) struct credentials secret = {0};
+	CLEANUP(transport_closep) struct transport *t = NULL;
+	struct session_credentials cred;
+	struct transport_options o = { .server = &p->server, .trace = hooks->trace, .all_or_nothing = p->all_or_nothing,
+				       .progress = hooks->progress, .progress_ctx = hooks->ctx };
+
+	if (p->server.has_credentials) {
+		if (credentials_resolve(&secret, &p->server, p->server.list[0].host, e) < 0)
+			return -1;
+		cred = (struct session_credentials){ secret.username, secret.password, secret.token };
+		o.credentials = &cred;
+	}
+	t = transport_new(&o);
+	if (transport_send(t, env, m, r, e) < 0)
+		return -1;
+	transport_forget_credentials(t);
+	*ret = t;
+	t = NULL;
+	return 0;
+}
+
+static int deliver(struct report *r, struct transport **ret, const struct mail_params *p,
+		   const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
+{
+	CLEANUP(envelope_clear) struct envelope env = {0};
+	CLEANUP(message_freep) struct message *m = NULL;
+
+	if (envelope_from_params(&env, p, e) < 0)
+		return -1;
+	report_init(r, &env);
+	if (message_from_params(&m, p, sys, e) < 0)
+		return -1;
+	snprintf(r->message_id, sizeof(r->message_id), "%s", m->message_id);
+	if (p->dry_run || p->output)
+		return write_out(r, p, m, e);
+	return send_out(r, ret, p, &env, m, hooks, e);
+}
+
+int deliver_now(struct report *ret, struct transport **ret_transport, const struct mail_params *p,
+		const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
+{
+	*ret = (struct report){0};
+	*ret_transport = NULL;
+	if (deliver(ret, ret_transport, p, sys, hooks, e) == 0)
+		return 0;
+	report_error(ret, e);
+	return -1;
+}

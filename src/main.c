@@ -1,0 +1,252 @@
+/*
+ * Entry point: read the inputs, run one mode, report, exit. The order of the
+ * lines in run() is the data flow of the program; see HACKING.md. Only this
+ * file prints: results to standard output, all else to standard error.
+ */
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json_out.h"
+#include "base/sys.h"
+#include "base/utf8.h"
+#include "input/input.h"
+#include "job/deliver.h"
+#include "model/mail_params.h"
+#include "model/report.h"
+#include "net/transport.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- standard output: the product ---- */
+
+/* Results are written through a buffer of fixed size: after the dot nothing is allocated. */
+struct out { char mem[4096]; size_t len; };
+
+static int out_flush(struct out *o)
+{
+	int r = io_write_all(STDOUT_FILENO, o->mem, o->len);
+
+	o->len = 0;
+	return r;
+}
+
+static int out_put(void *ctx, const char *mem, size_t len)
+{
+	struct out *o = ctx;
+
+	while (len) {
+		size_t n = sizeof(o->mem) - o->len < len ? sizeof(o->mem) - o->len : len;
+
+		memcpy(o->mem + o->len, mem, n);
+		o->len += n;
+		mem += n;
+		len -= n;
+		if (o->len == sizeof(o->mem) && out_flush(o) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int print_text(const struct buf *text, struct err *e)
+{
+	if (io_write_all(STDOUT_FILENO, text->data, text->len) < 0)
+		return err_sys(e, ERR_IO, errno, "cannot write to standard output");
+	return 0;
+}
+
+/* ---- standard error: the chatter ---- */
+
+static void say(const char *what, const char *text)
+{
+	char line[4096], escaped[3900];
+	int n;
+
+	utf8_escape(escaped, sizeof(escaped), text, strlen(text));
+	n = snprintf(line, sizeof(line), "mailchute: %s%s\n", what, escaped);
+	if (n > 0 && io_write_all(STDERR_FILENO, line, (size_t)n) < 0)
+		return;                 /* nobody listens; the exit code still says it */
+}
+
+static void show_line(void *ctx, bool sent, const char *line, size_t len)
+{
+	char out[1100], escaped[1024];
+	int n;
+
+	(void)ctx;
+	utf8_escape(escaped, sizeof(escaped), line, len);
+	n = snprintf(out, sizeof(out), "%s %s\n", sent ? ">" : "<", escaped);
+	if (n > 0 && io_write_all(STDERR_FILENO, out, (size_t)n) < 0)
+		return;
+}
+
+static void show_note(void *ctx, const char *text)
+{
+	char out[1100], escaped[1024];
+	int n;
+
+	(void)ctx;
+	utf8_escape(escaped, sizeof(escaped), text, strlen(text));
+	n = snprintf(out, sizeof(out), "* %s\n", escaped);
+	if (n > 0 && io_write_all(STDERR_FILENO, out, (size_t)n) < 0)
+		return;
+}
+
+/* A line on the terminal for messages that take over a second; wiped away at the end. */
+struct progress { int64_t started_ms; bool shown; };
+
+static void show_progress(void *ctx, int64_t sent, int64_t total)
+{
+	struct progress *p = ctx;
+	bool last = sent == total;
+
+	if (io_now_ms() - p->started_ms < 1000 || (last && !p->shown))
+		return;
+	p->shown = !last;
+	if (last)
+		fputs("\r\033[K", stderr);
+	else if (total > 0)
+		fprintf(stderr, "\rmailchute: %.1f of %.1f MB sent (%d %%)\033[K", (double)sent / 1e6, (double)total / 1e6,
+			(int)(sent * 100 / total));
+	else
+		fprintf(stderr, "\rmailchute: %.1f MB sent\033[K", (double)sent / 1e6);
+	fflush(stderr);
+}
+
+/* ---- one message ---- */
+
+/* The report on standard output, where one was asked for. */
+static int print_report(const struct report *r, int format, struct err *e)
+{
+	struct out out = { .len = 0 };
+	struct json_out json = { .put = out_put, .ctx = &out };
+	int bad = 0;
+
+	if (format == REPORT_SILENT)
+		return 0;
+	if (format == REPORT_JSON) {
+		report_json(r, &json);
+		bad = json.failed;
+	} else {
+		bad = report_text(r, out_put, &out) < 0;
+	}
+	if (bad || out_flush(&out) < 0)
+		return err_sys(e, ERR_IO, errno, "cannot write the report to standard output");
+	return 0;
+}
+
+/* Say what became of it: the report, one line where something is not well, and the exit code. */
+static int conclude(const struct report *r, const struct mail_params *p)
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	char line[2048];
+	int code = report_exit_code(r);
+
+	report_line(r, line, sizeof(line));
+	if (print_report(r, p->report, &e) < 0) {
+		say("", e.text);
+		if (!code)
+			code = err_exit_code(&e);
+	}
+	if (line[0] && !p->quiet)
+		say("", line);
+	return code;
+}
+
+static int send_one(const struct mail_params *p)
+{
+	static const struct trace trace = { .line = show_line, .note = show_note };
+	CLEANUP(report_clear) struct report report = {0};
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	CLEANUP(transport_closep) struct transport *t = NULL;
+	struct progress progress = { .started_ms = io_now_ms() };
+	struct deliver_hooks hooks = { .trace = p->verbose ? &trace : NULL, .ctx = &progress };
+
+	if (!p->quiet && !p->verbose && isatty(STDERR_FILENO))
+		hooks.progress = show_progress;
+	if (!p->server.tls_verify && !p->dry_run && !p->output)
+		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way can read this");
+	if (deliver_now(&report, &t, p, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
+		report_error(&report, &e);
+	return conclude(&report, p);
+}
+
+/* ---- the program ---- */
+
+static int print_mode(enum mode mode, const struct mail_params *p, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(64 << 20);
+	int r;
+
+	switch (mode) {
+	case MODE_HELP: r = input_help(&text); break;
+	case MODE_VERSION: r = input_version(&text, session_library()); break;
+	case MODE_PRINT_PARAMS: r = mail_params_print(p, &text); break;
+	default: r = mail_params_schema(&text); break;
+	}
+	if (r < 0)
+		return err_set(e, ERR_SOFTWARE, "more text than expected");
+	return print_text(&text, e);
+}
+
+static int read_inputs(struct mail_params *p, struct invocation *inv, int argc, char *argv[], struct err *e)
+{
+	if (input_argv(p, inv, argc, argv, e) < 0)
+		return -1;
+	if (inv->mode == MODE_HELP || inv->mode == MODE_VERSION || inv->mode == MODE_PRINT_SCHEMA)
+		return 0;
+	if (sysinfo_check(e) < 0 || input_environ(p, environ, e) < 0)
+		return -1;
+	if (inv->params_file && input_params_file(p, inv->params_file, e) < 0)
+		return -1;
+	return mail_params_finish(p, &sysinfo_real, e);
+}
+
+static int run(struct mail_params *p, int argc, char *argv[], struct err *e)
+{
+	struct invocation inv = { .mode = MODE_SEND };
+
+	if (read_inputs(p, &inv, argc, argv, e) < 0)
+		return -1;
+	if (inv.mode != MODE_SEND)
+		return print_mode(inv.mode, p, e);
+	return send_one(p);
+}
+
+/* A refusal before there is anything to send; with --report=json it is a report as well. */
+static int refuse(const struct mail_params *p, const struct err *e)
+{
+	CLEANUP(report_clear) struct report report = {0};
+
+	report_error(&report, e);
+	return conclude(&report, p);
+}
+
+int main(int argc, char *argv[])
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	CLEANUP(mail_params_clear) struct mail_params params = {0};
+	int code, heard;
+
+	if (io_standard_fds() < 0)
+		return EX_OSERR;
+	io_signals_init();
+	mail_params_init(&params);
+	code = run(&params, argc, argv, &e);
+	if (code < 0)
+		code = refuse(&params, &e);
+
+	heard = io_signal_heard;
+	if (heard) {                    /* die of it, as everybody's shell expects */
+		signal(heard, SIG_DFL);
+		raise(heard);
+	}
+	return code;
+}

@@ -1,0 +1,202 @@
+/* Who the message is from and to whom, in wire form; see envelope.h. */
+
+#include "model/envelope.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/xalloc.h"
+#include "model/mail_params.h"
+#include "text/addr.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { PATH_MAX_OCTETS = 512, ORCPT_MAX = 500 };        /* RFC 3461 4.2: an ORCPT of at most 500 octets */
+
+/* Open addressing over recipients already taken: linear time whatever their number. */
+struct seen { uint32_t *slot; size_t mask; };
+
+static void seen_init(struct seen *s, size_t n)
+{
+	size_t cap = 16;
+
+	while (cap < n * 2)
+		cap *= 2;
+	s->slot = xcalloc(cap, sizeof(*s->slot));
+	s->mask = cap - 1;
+}
+
+/* True where env->rcpt already has @addr; else remembers that it will be number n_rcpt. */
+static bool seen_before(struct seen *s, const struct envelope *env, const char *addr)
+{
+	size_t at = addr_hash(addr) & s->mask;
+
+	for (; s->slot[at]; at = (at + 1) & s->mask)
+		if (addr_same(env->rcpt[s->slot[at] - 1].addr, addr))
+			return true;
+	s->slot[at] = (uint32_t)env->n_rcpt + 1;
+	return false;
+}
+
+static int notify_bits(unsigned *ret, const char *words, struct err *e)
+{
+	static const struct { const char *word; unsigned bit; } table[] = {
+		{ "never", NOTIFY_NEVER }, { "success", NOTIFY_SUCCESS },
+		{ "failure", NOTIFY_FAILURE }, { "delay", NOTIFY_DELAY },
+	};
+	unsigned bits = 0;
+
+	for (const char *w = words; ; ) {
+		size_t len, i;
+
+		w += strspn(w, ", \t");
+		len = strcspn(w, ", \t");
+		if (!len)
+			break;
+		for (i = 0; i < ARRAY_SIZE(table); i++)
+			if (strlen(table[i].word) == len && !strncasecmp(w, table[i].word, len))
+				break;
+		if (i == ARRAY_SIZE(table))
+			return err_set(e, ERR_DATA, "notify '%s': never, or any of success, failure, delay", words);
+		bits |= table[i].bit;
+		w += len;
+	}
+	if (!bits || ((bits & NOTIFY_NEVER) && bits != NOTIFY_NEVER))
+		return err_set(e, ERR_DATA, "notify '%s': never, or any of success, failure, delay", words);
+	*ret = bits;
+	return 0;
+}
+
+/* "rfc822;" and the address in xtext, RFC 3461 4.2; "type;address" is taken as it is, in xtext behind the type. */
+static int orcpt_word(char **ret, const char *asked, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(ORCPT_MAX);
+	const char *semicolon = strchr(asked, ';'), *addr = semicolon ? semicolon + 1 : asked;
+	size_t type_len = semicolon ? (size_t)(semicolon - asked) : strlen("rfc822");
+
+	if (!type_len || strspn(semicolon ? asked : "rfc822", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") < type_len ||
+	    !addr[0])
+		return err_set(e, ERR_DATA, "orcpt '%s': an address, or type;address", asked);
+	if (buf_add(&b, semicolon ? asked : "rfc822", type_len) < 0 || buf_add(&b, ";", 1) < 0 ||
+	    xtext_add(&b, addr, strlen(addr)) < 0)
+		return err_set(e, ERR_DATA, "orcpt is longer than %d octets", ORCPT_MAX);
+	*ret = buf_take(&b, NULL);
+	return 0;
+}
+
+static int wire(char **ret, bool *ret_eai, const struct mailbox *m, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(PATH_MAX_OCTETS);
+
+	if (mailbox_wire(m, &b, ret_eai, e) < 0)
+		return -1;
+	*ret = buf_take(&b, NULL);
+	return 0;
+}
+
+static int add_rcpt(struct envelope *env, struct seen *seen, const struct addressee *a,
+		    unsigned notify, struct err *e)
+{
+	struct rcpt r = { .notify = notify };
+
+	if (wire(&r.addr, &r.eai, &a->mailbox, e) < 0)
+		return -1;
+	if (!r.addr[0]) {
+		free(r.addr);
+		return err_set(e, ERR_DATA, "the null address <> cannot be a recipient");
+	}
+	if (seen_before(seen, env, r.addr)) {
+		free(r.addr);
+		return 0;
+	}
+	env->rcpt[env->n_rcpt++] = r;           /* owned from here on: envelope_clear() frees it on error */
+	if (a->notify && notify_bits(&env->rcpt[env->n_rcpt - 1].notify, a->notify, e) < 0)
+		return -1;
+	if (a->orcpt && orcpt_word(&env->rcpt[env->n_rcpt - 1].orcpt, a->orcpt, e) < 0)
+		return -1;
+	return 0;
+}
+
+static int add_lists(struct envelope *env, const struct mail_params *p, struct err *e)
+{
+	const struct addressees *all[] = { &p->to_boxes, &p->cc_boxes, &p->bcc_boxes };
+	const struct addressees *only[] = { &p->rcpt_boxes };
+	const struct addressees **list = p->rcpt_boxes.count ? only : all;
+	size_t n_lists = p->rcpt_boxes.count ? 1 : ARRAY_SIZE(all), total = 0;
+	CLEANUP(freep) uint32_t *slots = NULL;
+	struct seen seen;
+	unsigned notify = 0;
+
+	if (p->dsn_notify && notify_bits(&notify, p->dsn_notify, e) < 0)
+		return -1;
+	for (size_t l = 0; l < n_lists; l++)
+		total += list[l]->count;
+	if (!total)
+		return err_set(e, ERR_USAGE, "no recipient: name one on the command line, or with --to, --cc, --bcc or --rcpt");
+	env->rcpt = xcalloc(total, sizeof(*env->rcpt));
+	seen_init(&seen, total);
+	slots = seen.slot;
+	for (size_t l = 0; l < n_lists; l++)
+		for (size_t i = 0; i < list[l]->count; i++)
+			if (add_rcpt(env, &seen, &list[l]->item[i], notify, e) < 0)
+				return -1;
+	return 0;
+}
+
+static int set_sender(struct envelope *env, const struct mail_params *p, struct err *e)
+{
+	const struct mailbox *m = p->envelope_from_box.local ? &p->envelope_from_box : &p->from_box;
+
+	if (p->null_sender || !m->local) {
+		env->from = xstrdup("");
+		return 0;
+	}
+	return wire(&env->from, &env->from_eai, m, e);
+}
+
+static int set_dsn(struct envelope *env, const struct mail_params *p, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(300);        /* 100 characters (RFC 3461 4.4), each at most "+XX" */
+
+	env->ret = p->dsn_return;
+	if (!p->dsn_envid)
+		return 0;
+	if (strlen(p->dsn_envid) > 100 || xtext_add(&b, p->dsn_envid, strlen(p->dsn_envid)) < 0)
+		return err_set(e, ERR_DATA, "dsn_envid is longer than 100 octets (RFC 3461 4.4)");
+	env->envid = buf_take(&b, NULL);
+	return 0;
+}
+
+int envelope_from_params(struct envelope *ret, const struct mail_params *p, struct err *e)
+{
+	CLEANUP(envelope_clear) struct envelope env = { .require_tls = p->require_tls };
+
+	if (set_sender(&env, p, e) < 0 || set_dsn(&env, p, e) < 0 || add_lists(&env, p, e) < 0)
+		return -1;
+	*ret = env;
+	env = (struct envelope){0};
+	return 0;
+}
+
+bool envelope_wants_dsn(const struct envelope *env)
+{
+	if (env->ret || env->envid)
+		return true;
+	for (size_t i = 0; i < env->n_rcpt; i++)
+		if (env->rcpt[i].notify || env->rcpt[i].orcpt)
+			return true;
+	return false;
+}
+
+void envelope_clear(struct envelope *env)
+{
+	for (size_t i = 0; i < env->n_rcpt; i++) {
+		free(env->rcpt[i].addr);
+		free(env->rcpt[i].orcpt);
+	}
+	free(env->rcpt);
+	free(env->from);
+	free(env->envid);
+	*env = (struct envelope){0};
+}

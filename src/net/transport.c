@@ -1,0 +1,680 @@
+/*
+ * The loop between dialog and session: send a group, hear replies, stream the
+ * message, wait, time out; and the loops around it, over sessions and servers.
+ * What became of whom is decided in dialog.c.
+ */
+
+#include "net/transport.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/source.h"
+#include "base/xalloc.h"
+#include "model/envelope.h"
+#include "model/mail_params.h"
+#include "model/message.h"
+#include "net/dialog.h"
+#include "net/dotstuff.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	CHUNK = 64 * 1024,              /* octets of the message at a time */
+	GROUP_MAX = 1 << 30,            /* commands of one group: 100 000 recipients with DSN are some 100 MB */
+	SIGNAL_GRACE_MS = 5000,         /* after the dot, a signal waits so long for the reply */
+	FAREWELL_MS = 1000,             /* for 221 */
+	PROGRESS_MS = 250,
+};
+
+struct transport {
+	struct transport_options o;
+	struct session *session;        /* open, or NULL */
+	bool quit_sent, clean;          /* clean: between transactions, QUIT may be said */
+};
+
+/* One session's part in one delivery. */
+struct attempt {
+	struct transport *t;
+	struct session *session;
+	struct dialog d;
+	struct message *msg;
+	struct report *report;
+	struct buf out;                 /* commands not sent yet */
+	size_t out_sent;
+	struct reply reply;
+	int64_t clock_ms;               /* when the awaited reply, or progress, is overdue */
+	int64_t deadline_ms;            /* max_time */
+	bool stray;                     /* octets came that answer nothing: this session is not used again */
+	bool stop;                      /* a local failure or a signal: no further session or server */
+	char in[16384];
+};
+
+struct transport *transport_new(const struct transport_options *o)
+{
+	struct transport *t = xcalloc(1, sizeof(*t));
+
+	t->o = *o;
+	return t;
+}
+
+/* ---- trace ---- */
+
+static void trace_commands(struct attempt *a, size_t from)
+{
+	const struct trace *trace = a->t->o.trace;
+	const char *at = a->out.data + from, *end = a->out.data + a->out.len;
+
+	while (trace && at < end) {
+		const char *eol = memchr(at, '\r', (size_t)(end - at));
+
+		if (!eol)
+			break;
+		trace->line(trace->ctx, true, at, (size_t)(eol - at));
+		at = eol + 2;
+	}
+}
+
+static void trace_note(struct attempt *a, const char *text)
+{
+	if (a->t->o.trace)
+		a->t->o.trace->note(a->t->o.trace->ctx, text);
+}
+
+static void trace_reply_line(void *ctx, const char *line, size_t len)
+{
+	struct attempt *a = ctx;
+
+	if (a->t->o.trace)
+		a->t->o.trace->line(a->t->o.trace->ctx, false, line, len);
+}
+
+/* ---- replies ---- */
+
+static void next_reply(struct attempt *a)
+{
+	reply_init(&a->reply);
+	a->reply.on_line = trace_reply_line;
+	a->reply.ctx = a;
+}
+
+static int64_t reply_time(const struct attempt *a)
+{
+	const struct server_params *s = a->t->o.server;
+	unsigned seconds = a->d.phase == PHASE_DOT || a->d.phase == PHASE_LONE_DOT ? s->dot_timeout : s->timeout;
+
+	return (int64_t)seconds * 1000;
+}
+
+static void restart_clock(struct attempt *a)
+{
+	a->clock_ms = io_now_ms() + reply_time(a);
+}
+
+static void lost(struct attempt *a, enum cause cause, const char *text)
+{
+	struct verdict v = { .state = RCPT_DEFERRED, .cause = cause, .text = text, .len = strlen(text), .enhanced = "" };
+
+	dialog_lost(&a->d, &v);
+}
+
+/* Our own failure: no dot, no further attempt; what to say is in @e. */
+static int local_failure(struct attempt *a, const struct err *e)
+{
+	static const enum cause cause[] = { [ERR_DATA] = CAUSE_DATA, [ERR_NOINPUT] = CAUSE_INPUT, [ERR_POLICY] = CAUSE_POLICY };
+	enum cause c = e->class < ARRAY_SIZE(cause) && cause[e->class] ? cause[e->class] : CAUSE_LOCAL;
+	struct report *r = a->report;
+
+	r->error_exit = err_exit_code(e);
+	r->error_cause = c;
+	r->error_stage = STAGE_LOCAL;
+	snprintf(r->error_text, sizeof(r->error_text), "%s; nothing was sent that a server could have accepted", e->text);
+	lost(a, c, e->text);
+	a->stop = true;
+	return -1;
+}
+
+/* The name by which a server knows the message, out of "queued as X", "id=X" or "X Message accepted". */
+static void queue_id(struct report *r, const char *text)
+{
+	static const char *const before[] = { "queued as ", "queued mail for delivery as ", "id=" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+		const char *at = strstr(text, before[i]);
+		size_t len;
+
+		if (!at)
+			continue;
+		at += strlen(before[i]);
+		len = strcspn(at, " \t\r\n;,)");
+		snprintf(r->queue_id, sizeof(r->queue_id), "%.*s", (int)(len < sizeof(r->queue_id) ? len : sizeof(r->queue_id) - 1), at);
+		return;
+	}
+}
+
+static int hear_reply(struct attempt *a)
+{
+	bool dot = a->d.phase == PHASE_DOT;
+	int r;
+
+	if (dot && a->reply.code / 100 == 2)
+		queue_id(a->report, a->reply.text);
+	r = dialog_heard(&a->d, a->reply.code, a->reply.text, a->reply.len);
+	next_reply(a);
+	restart_clock(a);
+	return r;
+}
+
+/* Replies out of @len octets. What comes after the last reply that is due is a stray, or QUIT's answer. */
+static int hear_octets(struct attempt *a, size_t len)
+{
+	const char *why;
+	size_t at = 0, used;
+
+	while (at < len) {
+		int r;
+
+		if (a->d.phase == PHASE_IDLE) {
+			a->stray = true;
+			return 0;
+		}
+		r = reply_feed(&a->reply, a->in + at, len - at, &used, &why);
+		if (r < 0) {
+			char text[200];
+
+			snprintf(text, sizeof(text), "the server does not speak SMTP: %s", why);
+			lost(a, CAUSE_PROTOCOL, text);
+			return -1;
+		}
+		at += used;
+		if (r > 0 && hear_reply(a) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int connection_lost(struct attempt *a, ssize_t how)
+{
+	char text[300];
+
+	if (how == -2)
+		snprintf(text, sizeof(text), "the server closed the connection");
+	else
+		snprintf(text, sizeof(text), "the connection was lost: %s", session_error(a->session));
+	lost(a, CAUSE_LOST, text);
+	return -1;
+}
+
+/* Hear what is there, without waiting. */
+static int hear(struct attempt *a)
+{
+	for (;;) {
+		ssize_t n = session_recv(a->session, a->in, sizeof(a->in));
+
+		if (n == 0)
+			return 0;
+		if (n < 0)
+			return connection_lost(a, n);
+		if (hear_octets(a, (size_t)n) < 0)
+			return -1;
+		if (a->stray)
+			return 0;
+	}
+}
+
+/* ---- waiting ---- */
+
+/* A signal: before the dot the connection is dropped; after it the reply has some seconds more. */
+static int signalled(struct attempt *a)
+{
+	int64_t grace = io_now_ms() + SIGNAL_GRACE_MS;
+
+	a->stop = true;
+	if (a->d.phase != PHASE_DOT) {
+		lost(a, CAUSE_LOCAL, "interrupted by a signal, before the server could accept the message");
+		return -1;
+	}
+	if (a->deadline_ms > grace)
+		a->deadline_ms = grace;
+	return 0;
+}
+
+static int overdue(struct attempt *a)
+{
+	char text[160];
+	bool whole = io_now_ms() >= a->deadline_ms;
+
+	if (a->stop)
+		snprintf(text, sizeof(text), "interrupted by a signal while the reply to the message was awaited");
+	else if (whole)
+		snprintf(text, sizeof(text), "not finished within max_time (%u s)", a->t->o.server->max_time);
+	else if (a->d.phase == PHASE_BODY)
+		snprintf(text, sizeof(text), "the server took nothing more of the message for %lld s", (long long)reply_time(a) / 1000);
+	else
+		snprintf(text, sizeof(text), "no reply within %lld s", (long long)reply_time(a) / 1000);
+	lost(a, CAUSE_TIMEOUT, text);
+	return -1;
+}
+
+/* Wait for the server, to read or (@want_write) to write, no longer than the clocks allow. */
+static int wait_for_server(struct attempt *a, bool want_write)
+{
+	int64_t until = a->clock_ms < a->deadline_ms ? a->clock_ms : a->deadline_ms;
+	int ready;
+
+	if (io_signal_heard && !a->stop && signalled(a) < 0)
+		return -1;
+	ready = session_wait(a->session, want_write, until);
+	if (ready < 0)
+		return connection_lost(a, -1);
+	if (ready & 1)
+		return hear(a);
+	if (!ready && io_now_ms() >= until)
+		return overdue(a);
+	return 0;
+}
+
+/* ---- sending ---- */
+
+/* Send what it can of @mem at once; octets sent, 0: the connection is full, -1: lost. */
+static ssize_t send_some(struct attempt *a, const char *mem, size_t len)
+{
+	ssize_t n = session_send(a->session, mem, len);
+
+	if (n < 0) {
+		/* What the server said before it went away explains it better than the reset does. */
+		if (hear(a) < 0)
+			return -1;
+		return connection_lost(a, -1);
+	}
+	if (n > 0)
+		restart_clock(a);
+	return n;
+}
+
+/* The commands of @a->out, hearing replies meanwhile, so that two full windows never wait for each other (RFC 2920 3.1). */
+static int send_commands(struct attempt *a)
+{
+	while (a->out_sent < a->out.len) {
+		ssize_t n = send_some(a, a->out.data + a->out_sent, a->out.len - a->out_sent);
+
+		if (n < 0)
+			return -1;
+		a->out_sent += (size_t)n;
+		if (a->out_sent < a->out.len && wait_for_server(a, true) < 0)
+			return -1;
+	}
+	buf_reset(&a->out);
+	a->out_sent = 0;
+	return 0;
+}
+
+static int hear_one(struct attempt *a)
+{
+	size_t before = a->d.heard;
+	enum dialog_phase phase = a->d.phase;
+	size_t dot_at = a->d.dot_at;
+
+	while (a->d.phase == phase && a->d.heard == before && a->d.dot_at == dot_at && !a->stray)
+		if (wait_for_server(a, false) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- the message ---- */
+
+struct body {
+	struct source *source;
+	struct dotstuff stuff;
+	int64_t octets;                 /* of the message, as the source gave them */
+	char *raw, *wire;
+	size_t wire_len;
+	bool ended;
+	size_t dot_end;                 /* in wire: behind the final dot's CRLF; 0: not there yet */
+	int64_t started_ms, told_ms;
+};
+
+/* The next octets of the message into wire[], until it holds a chunk or the message ended. */
+static int fill(struct attempt *a, struct body *b, struct err *e)
+{
+	b->wire_len = 0;
+	while (b->wire_len < CHUNK && !b->ended) {
+		size_t n;
+
+		if (source_read(b->source, b->raw, CHUNK, &n, e) < 0)
+			return -1;
+		b->ended = n == 0;
+		b->octets += (int64_t)n;
+		b->wire_len += dotstuff_feed(&b->stuff, b->wire + b->wire_len, b->raw, n);
+	}
+	(void)a;
+	return 0;
+}
+
+/* Everything was read: is it the message that was announced, whole and unchanged? Then, and only then, the dot. */
+static int add_dot(struct attempt *a, struct body *b, struct err *e)
+{
+	int64_t announced = a->d.seven ? a->msg->needs.size_seven : a->msg->needs.size;
+
+	if (announced >= 0 && b->octets != announced)
+		return err_set(e, ERR_DATA, "the message changed its length while it was sent (%lld octets, announced %lld)",
+			       (long long)b->octets, (long long)announced);
+	if (!dotstuff_at_line_start(&b->stuff))
+		return err_set(e, ERR_SOFTWARE, "the message does not end in CRLF");
+	if (message_verify(a->msg, e) < 0)
+		return -1;
+	memcpy(b->wire + b->wire_len, ".\r\n", 3);
+	b->wire_len += 3;
+	b->dot_end = b->wire_len;
+	if (dialog_quit_rides(&a->d)) {
+		memcpy(b->wire + b->wire_len, "QUIT\r\n", 6);
+		b->wire_len += 6;
+	}
+	return 0;
+}
+
+static void tell_progress(struct attempt *a, struct body *b, bool last)
+{
+	int64_t now;
+
+	if (!a->t->o.progress)
+		return;
+	now = io_now_ms();
+	if (!last && now - b->told_ms < PROGRESS_MS)
+		return;
+	b->told_ms = now;
+	a->t->o.progress(a->t->o.progress_ctx, b->octets, a->d.seven ? a->msg->needs.size_seven : a->msg->needs.size);
+}
+
+/* limit_rate: be no further than the rate allows. The clock of the server's silence stands still meanwhile. */
+static int keep_to_rate(struct attempt *a, struct body *b)
+{
+	uint64_t rate = a->t->o.server->limit_rate;
+	int64_t until;
+
+	if (!rate)
+		return 0;
+	until = b->started_ms + (int64_t)((double)b->octets * 1000 / (double)rate);
+	while (io_now_ms() < until) {
+		a->clock_ms = until + reply_time(a);
+		if (io_signal_heard && !a->stop && signalled(a) < 0)
+			return -1;
+		if (io_now_ms() >= a->deadline_ms)
+			return overdue(a);
+		if ((session_wait(a->session, false, until < a->deadline_ms ? until : a->deadline_ms) & 1) && hear(a) < 0)
+			return -1;
+	}
+	restart_clock(a);
+	return 0;
+}
+
+static int send_wire(struct attempt *a, struct body *b)
+{
+	size_t sent = 0;
+
+	while (sent < b->wire_len) {
+		ssize_t n = send_some(a, b->wire + sent, b->wire_len - sent);
+
+		if (n < 0)
+			return -1;
+		sent += (size_t)n;
+		if (b->dot_end && sent >= b->dot_end && a->d.phase == PHASE_BODY) {
+			dialog_dot_sent(&a->d);
+			restart_clock(a);
+		}
+		if (sent < b->wire_len && wait_for_server(a, true) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A chunk: read, hear what the server has to say about it so far, send. 1: the dot is out. */
+static int send_chunk(struct attempt *a, struct body *b)
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+
+	if (fill(a, b, &e) < 0)
+		return local_failure(a, &e);
+	if (b->ended && add_dot(a, b, &e) < 0)
+		return local_failure(a, &e);
+	if (hear(a) < 0)
+		return -1;
+	if (io_signal_heard && !a->stop && signalled(a) < 0)
+		return -1;
+	if (io_now_ms() >= a->deadline_ms)
+		return overdue(a);
+	if (send_wire(a, b) < 0)
+		return -1;
+	if (!b->ended)
+		tell_progress(a, b, false);
+	return b->ended ? 1 : keep_to_rate(a, b);
+}
+
+static int send_body(struct attempt *a)
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	CLEANUP(source_freep) struct source *source = NULL;
+	CLEANUP(freep) char *raw = xmalloc(CHUNK);
+	CLEANUP(freep) char *wire = xmalloc(CHUNK * 3 + 16);   /* a chunk already there, one more stuffed to the utmost */
+	struct body b = { .stuff = DOTSTUFF_INIT, .raw = raw, .wire = wire, .started_ms = io_now_ms() };
+	char note[80];
+	int r;
+
+	b.told_ms = b.started_ms;
+	report_reserve(a->report, a->d.lmtp ? a->d.accepted + 2 : 2);
+	if (message_open(a->msg, a->d.seven, &source, &e) < 0)
+		return local_failure(a, &e);
+	b.source = source;
+	restart_clock(a);
+	do
+		r = send_chunk(a, &b);
+	while (r == 0);
+	if (r < 0)
+		return -1;
+	a->report->size = b.octets;
+	tell_progress(a, &b, true);
+	snprintf(note, sizeof(note), "%lld octets of message and the final dot sent%s", (long long)b.octets,
+		 dialog_quit_rides(&a->d) ? ", QUIT with them" : "");
+	trace_note(a, note);
+	if (dialog_quit_rides(&a->d))
+		a->t->quit_sent = true;
+	return 0;
+}
+
+/* ---- one session ---- */
+
+/* Transactions until nobody is left to do, or the session is over. */
+static void run_transactions(struct attempt *a)
+{
+	for (;;) {
+		size_t from = a->out.len;
+		enum dialog_need need;
+
+		if (a->stray && a->d.phase == PHASE_IDLE && dialog_any_todo(&a->d))
+			return;         /* what answers nothing must not answer the next MAIL */
+		need = dialog_next(&a->d, &a->out);
+		trace_commands(a, from);
+		switch (need) {
+		case DIALOG_WAIT:
+			if (a->out.len > a->out_sent)
+				restart_clock(a);
+			if (send_commands(a) < 0 || (dialog_waits(&a->d) && hear_one(a) < 0))
+				return;
+			break;
+		case DIALOG_BODY:
+			if (send_body(a) < 0)
+				return;
+			break;
+		case DIALOG_DONE:
+			a->t->clean = true;
+			return;
+		case DIALOG_BROKEN:
+			return;
+		}
+	}
+}
+
+static void opening_failed(struct report *r, const bool *todo, const struct session_failure *why)
+{
+	struct verdict v = { .state = why->state, .stage = why->stage, .cause = why->cause, .code = why->code,
+			     .enhanced = why->enhanced, .text = why->text, .len = strlen(why->text) };
+
+	for (size_t i = 0; i < r->n_rcpt; i++)
+		if (todo[i])
+			report_tentative(r, i, &v);
+}
+
+static void note_times(struct report *r, const struct session *s)
+{
+	const struct session_times *times = session_times(s);
+
+	r->connect_us = times->connect;
+	r->tls_us = times->tls;
+	r->auth_us = times->auth;
+}
+
+/* What a delivery is about, for the loops over sessions and servers. */
+struct delivery {
+	struct transport *t;
+	const struct envelope *env;
+	struct message *msg;
+	struct report *report;
+	bool *todo;
+	int64_t deadline_ms;
+	bool stop;
+};
+
+/* One session with @server for those to do. 1: somebody new was settled and others are left: once more; 0: no; -1: err. */
+static int one_session(struct delivery *y, const struct server *server, struct err *e)
+{
+	struct transport *t = y->t;
+	struct session_failure why = {0};
+	int opened = session_open(&t->session, server, t->o.server, t->o.credentials, t->o.trace, y->deadline_ms, &why, e);
+	struct attempt *a;
+	bool again;
+
+	if (opened < 0)
+		return -1;
+	if (!opened) {
+		opening_failed(y->report, y->todo, &why);
+		y->stop = !why.try_next || io_signal_heard;
+		return 0;
+	}
+	note_times(y->report, t->session);
+	t->quit_sent = t->clean = false;
+	a = xcalloc(1, sizeof(*a));
+	*a = (struct attempt){ .t = t, .session = t->session, .msg = y->msg, .report = y->report,
+			       .out = BUF_INIT(GROUP_MAX), .deadline_ms = y->deadline_ms,
+			       .d = { .env = y->env, .cap = session_capabilities(t->session), .needs = &y->msg->needs,
+				      .report = y->report, .todo = y->todo, .lmtp = server->lmtp,
+				      .all_or_nothing = t->o.all_or_nothing, .once = y->msg->needs.once,
+				      .max_rcpt = t->o.server->max_rcpt } };
+	next_reply(a);
+	dialog_init(&a->d);
+	run_transactions(a);
+	again = a->d.settled_new && dialog_any_todo(&a->d) && !a->stop && !a->d.once;
+	y->stop = a->stop;
+	dialog_clear(&a->d);
+	buf_clear(&a->out);
+	free(a);
+	return again;
+}
+
+/* Sessions with one server until it has answered for everybody, or a session brought nothing new. */
+static int one_server(struct delivery *y, const struct server *server, struct err *e)
+{
+	int r;
+
+	snprintf(y->report->server, sizeof(y->report->server), "%s", server->label);
+	do {
+		session_close(y->t->session);
+		y->t->session = NULL;
+		r = one_session(y, server, e);
+	} while (r > 0);
+	return r;
+}
+
+/* May the next server be asked? Only if nothing can have been accepted by those before it. */
+static bool next_server_may(const struct delivery *y)
+{
+	bool any_left = false;
+
+	if (y->stop || y->msg->needs.once)
+		return false;
+	for (size_t i = 0; i < y->report->n_rcpt; i++) {
+		const struct rcpt_result *c = &y->report->rcpt[i];
+
+		if (c->final && (c->state != RCPT_REJECTED || y->t->o.all_or_nothing))
+			return false;
+		any_left |= !c->final;
+	}
+	return any_left;
+}
+
+int transport_send(struct transport *t, const struct envelope *env, struct message *msg,
+		   struct report *report, struct err *e)
+{
+	static const char why[] = "not attempted";
+	struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL, .enhanced = "",
+				.text = why, .len = sizeof(why) - 1 };
+	const struct server_params *s = t->o.server;
+	CLEANUP(freep) bool *todo = xcalloc(env->n_rcpt, sizeof(*todo));
+	struct delivery y = { .t = t, .env = env, .msg = msg, .report = report, .todo = todo };
+	int64_t started = io_now_us();
+
+	y.deadline_ms = s->max_time ? io_now_ms() + (int64_t)s->max_time * 1000 : INT64_MAX;
+	for (size_t i = 0; i < s->n_list; i++) {
+		for (size_t k = 0; k < env->n_rcpt; k++)
+			todo[k] = !report_final(report, k);
+		if (one_server(&y, &s->list[i], e) < 0)
+			return -1;
+		if (!next_server_may(&y))
+			break;
+	}
+	report_close(report, &rest);
+	report->total_us = io_now_us() - started;
+	if (report->connect_us >= 0)
+		report->send_us = report->total_us - report->connect_us - (report->tls_us > 0 ? report->tls_us : 0) -
+				  (report->auth_us > 0 ? report->auth_us : 0);
+	return 0;
+}
+
+/* ---- the farewell ---- */
+
+void transport_forget_credentials(struct transport *t)
+{
+	t->o.credentials = NULL;
+}
+
+/* Until the peer closes or answers, a second at most; TLS and TCP end in order then, and not in a reset. */
+static void await_farewell(struct transport *t)
+{
+	int64_t until = io_now_ms() + FAREWELL_MS;
+	char in[512];
+
+	while (!io_signal_heard && io_now_ms() < until) {
+		ssize_t n = session_recv(t->session, in, sizeof(in));
+
+		if (n < 0 || (n > 0 && memchr(in, '\n', (size_t)n)))
+			return;
+		if (session_wait(t->session, false, until) <= 0)
+			return;
+	}
+}
+
+void transport_close(struct transport *t)
+{
+	if (t->session && t->clean) {
+		if (!t->quit_sent && session_send(t->session, "QUIT\r\n", 6) == 6) {
+			t->quit_sent = true;
+			if (t->o.trace)
+				t->o.trace->line(t->o.trace->ctx, true, "QUIT", 4);
+		}
+		if (t->quit_sent)
+			await_farewell(t);
+	}
+	session_close(t->session);
+	free(t);
+}
