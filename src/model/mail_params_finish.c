@@ -44,10 +44,10 @@ static int settle_pair(struct mail_params *p, const char *text, const char *file
 }
 
 /*
- * A ready message has its own headers and body. What would compose another one beside it is an error where somebody asked for
- * it, and has no effect where it is in the configuration or the environment for all messages.
+ * A ready message has its own headers and body. What would compose another one beside it is an error where somebody
+ * asked for it, and is dropped where the configuration or the environment has it for all messages.
  */
-static int check_ready_message(const struct mail_params *p, struct err *e)
+static int settle_ready_message(struct mail_params *p, struct err *e)
 {
 	static const char *const composing[] = {
 		"subject", "body", "body_file", "html", "html_file", "attachments", "headers", "sender", "reply_to",
@@ -57,10 +57,15 @@ static int check_ready_message(const struct mail_params *p, struct err *e)
 
 	if (!p->message_file)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(composing); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(composing); i++) {
+		const struct param *which = param_row(composing[i]);
+
 		if (param_origin(p, composing[i]) > ORIGIN_ENV)
-			return err_set(e, ERR_USAGE, "%s cannot be set for a message_file, which has its own headers and body",
-				       composing[i]);
+			return err_set(e, ERR_USAGE, "%s cannot be set beside message_file, which has its own headers "
+				       "and body", composing[i]);
+		param_clear(p, which);
+		p->origin[param_id(which)] = ORIGIN_DEFAULT;
+	}
 	return 0;
 }
 
@@ -571,7 +576,7 @@ int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct 
 {
 	if (settle_pair(p, "body", "body_file", e) < 0 || settle_pair(p, "html", "html_file", e) < 0)
 		return -1;
-	if (check_ready_message(p, e) < 0 || check_files_dir(p, e) < 0 || check_descriptors(p, e) < 0)
+	if (settle_ready_message(p, e) < 0 || check_files_dir(p, e) < 0 || check_descriptors(p, e) < 0)
 		return -1;
 	if (p->verbose && p->quiet && param_origin(p, "verbose") == param_origin(p, "quiet"))
 		return err_set(e, ERR_USAGE, "verbose and quiet contradict each other");
@@ -581,8 +586,10 @@ int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct 
 		return err_set(e, ERR_USAGE, "a stream can be sent to one server only, %zu are given", p->server.n_list);
 	if (finish_recipients(p, e) < 0 || finish_reply_to(p, e) < 0 || finish_sender(p, sys, e) < 0)
 		return -1;
-	if (p->output)
-		p->dry_run = true;
+	p->dry_run |= p->output != NULL;
+	/* Both would go to standard output. */
+	if (p->dry_run && !p->output && p->report == REPORT_JSON)
+		return err_set(e, ERR_USAGE, "a dry run with a JSON report needs --output FILE for the message");
 	p->finished = true;
 	return 0;
 }
