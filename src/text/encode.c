@@ -139,8 +139,6 @@ static int encoder_fill(struct encoder *c, struct err *e)
 {
 	size_t left = c->in_len - c->in_at, n;
 
-	if (!c->in)
-		c->in = xmalloc(IN_SIZE);
 	memmove(c->in, c->in + c->in_at, left);
 	c->in_at = 0;
 	c->in_len = left;
@@ -155,13 +153,15 @@ static int encoder_fill(struct encoder *c, struct err *e)
 static int encoder_step(struct encoder *c, char *out, size_t cap, size_t *ret_made, struct err *e)
 {
 	*ret_made = 0;
+	if (!c->in && !c->ended)
+		c->in = xmalloc(IN_SIZE);
 	while (!c->ended) {
 		struct codec_io io = {
 			.in = c->in + c->in_at, .in_len = c->in_len - c->in_at, .final = c->under_ended,
 			.out = out, .out_cap = cap,
 		};
 
-		if (c->in && steps[c->st.cte](&c->st, &io, e) < 0)
+		if (steps[c->st.cte](&c->st, &io, e) < 0)
 			return -1;
 		c->in_at += io.used;
 		if (io.made) {

@@ -139,7 +139,7 @@ static void feed_utf8(struct text_scan *s, const char *mem, size_t len)
 		else
 			s->utf8 = s->part_len < 4 && ((unsigned char)s->part[s->part_len - 1] & 0xc0) == 0x80;
 	}
-	if (!s->utf8)
+	if (!s->utf8 || !len)
 		return;
 	at = utf8_valid(mem, len);
 	if (len - at < 4) {
