@@ -155,7 +155,7 @@ static int conclude(const struct report *r, const struct mail_params *p)
 		if (!code)
 			code = err_exit_code(&e);
 	}
-	if (line[0] && !p->quiet)
+	if (line[0])
 		say("", line);
 	return code;
 }
@@ -171,7 +171,7 @@ static int send_one(const struct mail_params *p)
 
 	if (!p->quiet && !p->verbose && isatty(STDERR_FILENO))
 		hooks.progress = show_progress;
-	if (!p->server.tls_verify && !p->dry_run && !p->output)
+	if (!p->server.tls_verify && !p->quiet && !p->dry_run && !p->output)
 		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way can read this");
 	if (deliver_now(&report, &t, p, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
 		report_error(&report, &e);
