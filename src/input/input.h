@@ -45,5 +45,9 @@ int input_json(struct mail_params *p, const char *name, const char *text, size_t
 /* The strict JSON reader: any one JSON value. *ret is the caller's. ERR_DATA "name:line:col: what". */
 int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e) MUST_CHECK;
 
+/* The version of cJSON, which the JSON reader stands on, for --version. */
+const char *json_library(void);
+
 int input_help(struct buf *out) MUST_CHECK;
-int input_version(struct buf *out) MUST_CHECK;
+/* @network: the libraries of net/, which input/ does not know ("libcurl 7.88.1, OpenSSL ..."). */
+int input_version(struct buf *out, const char *network) MUST_CHECK;

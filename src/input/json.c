@@ -635,6 +635,11 @@ static int refuse_duplicates(const struct value *root, const char *name, struct 
 	return 0;
 }
 
+const char *json_library(void)
+{
+	return cJSON_Version();
+}
+
 int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e)
 {
 	CLEANUP(freep) struct frame *frames = xcalloc(DEPTH_MAX, sizeof(*frames));
