@@ -51,8 +51,8 @@ int sysinfo_check(struct err *e)
 
 	if (!text || epoch_parse(&fixed, text))
 		return 0;
-	return err_set(e, ERR_USAGE, "SOURCE_DATE_EPOCH must be a plain decimal number of seconds since 1970, "
-		       "up to the year 9999");
+	return err_set(e, ERR_USAGE, "SOURCE_DATE_EPOCH must be a plain decimal number of seconds "
+		       "since 1970, up to the year 9999");
 }
 
 static void real_random(void *mem, size_t len)
@@ -88,8 +88,8 @@ static bool is_qualified(const char *name)
 }
 
 /*
- * The canonical name of @name in @out where it is qualified, else "". A machine off the net must not wait half a
- * minute for its own name, so the resolver gets one try of one second for it.
+ * The canonical name of @name in @out where it is qualified, else "". A machine off the net must not wait half
+ * a minute for its own name, so the resolver gets one try of one second for it.
  */
 static void canonical_name(char *out, size_t cap, const char *name)
 {

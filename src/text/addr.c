@@ -1,9 +1,9 @@
 /*
  * Mailboxes and the words of SMTP; see addr.h.
  *
- * One forward scan. A struct scan is a place in the text; each function below reads one thing of the grammar at
- * that place and leaves the place behind it, or gives the one error. Whether a word begins a display name or is
- * itself the address shows only behind it ('<', ':' or '@'), so that one word may be read twice, never more:
+ * One forward scan. A struct scan is a place in the text; each function below reads one thing of the grammar
+ * at that place and leaves the place behind it, or gives the one error. Whether a word begins a display name or
+ * is itself the address shows only behind it ('<', ':' or '@'), so that one word may be read twice, never more:
  * the time is linear in the text. Whatever is kept (name, local part, domain) is kept as its meaning; quoting
  * and escaping are made anew by mailbox_wire(), which trusts nothing that a caller put in the struct.
  */
@@ -73,7 +73,8 @@ static int fail(const struct scan *s, const char *why)
 	while (stop < s->end && stop - s->at < 60 && *stop != ',' && *stop != ';')
 		stop++;
 	utf8_escape(shown, sizeof(shown), s->start, (size_t)(stop - s->start));
-	return err_set(s->e, ERR_DATA, "address '%s': %s (offset %zu)", shown, why, (size_t)(s->at - s->start));
+	return err_set(s->e, ERR_DATA, "address '%s': %s (offset %zu)", shown, why,
+		       (size_t)(s->at - s->start));
 }
 
 /* The thing at the place cannot stand there. */
@@ -207,8 +208,8 @@ static int dotted(struct scan *s, struct buf *out, bool (*is_part)(char c))
 }
 
 /*
- * RFC 5322, 3.2.5: a phrase and the CFWS behind it. Dots are taken in it too (obs-phrase, 4.1), because "John Q.
- * Public" is what people write. One space stands for whatever CFWS was between two words.
+ * RFC 5322, 3.2.5: a phrase and the CFWS behind it. Dots are taken in it too (obs-phrase, 4.1), because
+ * "John Q. Public" is what people write. One space stands for whatever CFWS was between two words.
  */
 static int phrase(struct scan *s, struct buf *out)
 {
@@ -260,8 +261,8 @@ static size_t local_wire_len(const char *local)
 }
 
 /*
- * An address literal with its brackets (RFC 5321, 4.1.3), in its one normal spelling in @out. IPv6 is the only tag that
- * was ever registered. NULL, or what is wrong with it.
+ * An address literal with its brackets (RFC 5321, 4.1.3), in its one normal spelling in @out. IPv6 is the only
+ * tag that was ever registered. NULL, or what is wrong with it.
  */
 static const char *literal_normal(char out[64], const char *text, size_t len)
 {
@@ -317,7 +318,7 @@ static const char *label_check(const char *label, size_t len, bool underscore)
 	return len > LABEL_MAX && ascii_only(label, len) ? "a label of a domain is over 63 octets" : NULL;
 }
 
-/* A whole name, in U-labels or A-labels. NULL, or what is wrong. @underscore: as hosts, not mail domains, have it. */
+/* A whole name, of U- or A-labels. NULL, or what is wrong. @underscore: as hosts, not mail domains, have it. */
 static const char *name_check(const char *name, size_t len, bool underscore)
 {
 	const char *end = name + len, *dot, *why;
@@ -336,7 +337,7 @@ static const char *name_check(const char *name, size_t len, bool underscore)
 	return NULL;
 }
 
-/* *ret (malloc): a name in A-labels, checked before and after IDNA, whose mappings can make any character of another. */
+/* *ret (malloc): a name in A-labels, checked before and after IDNA, which can map one character to any other. */
 static int name_to_ascii(char **ret, const char *name, size_t len, bool underscore, struct err *e)
 {
 	CLEANUP(freep) char *ascii = NULL;
@@ -424,8 +425,8 @@ static int local_part(struct scan *s, char **ret)
 static int bare_local_check(const struct scan *s, const char *local)
 {
 	if (!ended(s) && !strchr(",;>", *s->at))
-		return *s->at == ':' ? fail(s, "a group cannot stand here")
-				     : fail(s, "an '@' is missing before this (a name goes before \"<address>\")");
+		return fail(s, *s->at == ':' ? "a group cannot stand here" :
+			    "an '@' is missing before this (a name goes before \"<address>\")");
 	if ((s->flags & ADDR_BARE_LOCAL) || !strcasecmp(local, "postmaster"))
 		return 0;
 	return fail(s, "it has no '@' and domain");
@@ -592,7 +593,7 @@ int mailbox_list_next(struct addr_cursor *cursor, struct mailbox *ret, unsigned 
 	return r;
 }
 
-/* The local part as SMTP has it (RFC 5321, 4.1.2; RFC 6531, 3.3): nothing but printable characters and spaces. */
+/* The local part as SMTP has it (RFC 5321, 4.1.2; RFC 6531, 3.3): only printable characters and spaces. */
 static int local_wire(const char *local, struct buf *out, struct err *e)
 {
 	uint32_t cp;
@@ -610,9 +611,12 @@ static int local_wire(const char *local, struct buf *out, struct err *e)
 		return buf_adds(out, local);
 	if (buf_adds(out, "\"") < 0)
 		return -1;
-	for (; *local; local++)
-		if (((*local == '"' || *local == '\\') && buf_adds(out, "\\") < 0) || buf_add(out, local, 1) < 0)
+	for (; *local; local++) {
+		bool escape = *local == '"' || *local == '\\';
+
+		if ((escape && buf_adds(out, "\\") < 0) || buf_add(out, local, 1) < 0)
 			return -1;
+	}
 	return buf_adds(out, "\"");
 }
 
@@ -760,7 +764,8 @@ static bool ends_in_number(const char *name)
 
 	if (last[strspn(last, "0123456789")] == '\0')
 		return true;
-	return last[0] == '0' && lower(last[1]) == 'x' && !last[2 + strspn(last + 2, "0123456789abcdefABCDEF")];
+	return last[0] == '0' && lower(last[1]) == 'x' &&
+	       !last[2 + strspn(last + 2, "0123456789abcdefABCDEF")];
 }
 
 int host_parse(char **ret, const char *text, size_t len, struct err *e)

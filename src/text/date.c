@@ -1,6 +1,6 @@
 /*
- * Date and Message-ID; see date.h. The calendar is computed here, without the C library's: its range is ours, its
- * names are English in every locale, and only the offset of the local zone is asked of localtime_r().
+ * Date and Message-ID; see date.h. The calendar is computed here, without the C library's: its range is ours,
+ * its names are English in every locale, and only the offset of the local zone is asked of localtime_r().
  */
 
 #include "text/date.h"
@@ -18,7 +18,8 @@
 enum {
 	DAY_S = 86400,
 	ZONE_MAX_MIN = 14 * 60,         /* Line Islands, +1400; none was ever farther from UTC */
-	ID_MAX = 250,                   /* a Message-ID; lines of 998 octets take it many times, NNTP's limit is this */
+	/* a Message-ID; lines of 998 octets take it many times, NNTP's limit is this */
+	ID_MAX = 250,
 	ID_DOMAIN_MAX = 200,            /* leaves room for the left side */
 };
 
@@ -133,8 +134,8 @@ static int local_offset(int64_t unix_s)
 
 int date_format(char out[40], int64_t unix_s, const char *zone, struct err *e)
 {
-	char written[8];
 	struct civil c;
+	bool west;
 	int min = 0;
 
 	if (unix_s < 0 || unix_s > unix_max)
@@ -149,14 +150,13 @@ int date_format(char out[40], int64_t unix_s, const char *zone, struct err *e)
 	if (c.year > 9999)
 		return err_set(e, ERR_DATA, "the date is not within the years 1970 to 9999");
 	/* "-0000" says that the local zone is not known (RFC 5322, 3.3); whoever gave it meant that. */
-	if (zone && zone[0] == '-' && !min)
-		strcpy(written, "-0000");
-	else
-		snprintf(written, sizeof(written), "%c%02u%02u", min < 0 ? '-' : '+',
-			 (unsigned)(min < 0 ? -min : min) / 60 % 100, (unsigned)(min < 0 ? -min : min) % 60);
-	snprintf(out, 40, "%s, %02d %s %04d %02d:%02d:%02d %s",
-		 day_names[weekday(civil_days(c.year, c.month, c.day))], c.day, month_names[c.month - 1], c.year,
-		 c.hour, c.minute, c.second, written);
+	west = min < 0 || (zone && zone[0] == '-');
+	min = min < 0 ? -min : min;
+	snprintf(out, 40, "%s, %02u %s %04u %02u:%02u:%02u %c%02u%02u",
+		 day_names[weekday(civil_days(c.year, c.month, c.day))], (unsigned)c.day % 100,
+		 month_names[c.month - 1], (unsigned)c.year % 10000, (unsigned)c.hour % 100,
+		 (unsigned)c.minute % 100, (unsigned)c.second % 100, west ? '-' : '+',
+		 (unsigned)min / 60 % 100, (unsigned)min % 60);
 	return 0;
 }
 
@@ -214,7 +214,7 @@ static bool take_time(const char **at, struct civil *c)
 	return !take_char(at, ':') || take_number(at, 2, 2, &c->second);
 }
 
-/* RFC 5322, 3.3 and the names of 4.3 (whose single letters but Z nobody can rely on). Written as +hhmm in @ret. */
+/* RFC 5322, 3.3 and the names of 4.3 (of whose single letters only Z can be relied on), as +hhmm in @ret. */
 static bool take_zone(const char **at, char ret[8])
 {
 	static const struct { const char *name, *zone; } named[] = {
@@ -334,8 +334,10 @@ static const char *civil_check(const struct civil *c)
 		return c->year < 1969 ? "a year before 1970" : "no such month";
 	if (c->day < 1 || c->day > month_days(c->year, c->month))
 		return "no such day";
-	/* A leap second is the last of an hour in every zone of whole or half hours; it is the second after :59. */
-	if (c->hour > 23 || c->minute > 59 || c->second > 60 || (c->second == 60 && c->minute != 59 && c->minute != 29))
+	if (c->hour > 23 || c->minute > 59 || c->second > 60)
+		return "no such time";
+	/* A leap second ends a UTC day, which in every zone of whole or half or quarter hours is one of these. */
+	if (c->second == 60 && c->minute % 15 != 14)
 		return "no such time";
 	return NULL;
 }
@@ -380,8 +382,8 @@ int date_parse(int64_t *ret_s, char ret_zone[8], const char *text, struct err *e
 		return 0;
 	}
 	if (!take_iso8601(text, &c, zone) && !take_rfc5322(text, &c, zone, &day))
-		return date_fail(text, "wanted is \"Wed, 25 Nov 2026 22:47:00 +0100\", \"2026-11-25T22:47:00+01:00\" "
-				 "or \"@seconds\"", e);
+		return date_fail(text, "wanted is \"Wed, 25 Nov 2026 22:47:00 +0100\", "
+				 "\"2026-11-25T22:47:00+01:00\" or \"@seconds\"", e);
 	why = civil_check(&c);
 	if (why)
 		return date_fail(text, why, e);
@@ -399,7 +401,8 @@ int date_parse(int64_t *ret_s, char ret_zone[8], const char *text, struct err *e
 
 static bool is_atext(char c)
 {
-	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	       (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
 /* RFC 5322, 3.2.3: dot-atom-text. */
@@ -494,8 +497,8 @@ int message_id_check(const char *text, struct err *e)
 }
 
 /*
- * These name messages of other writers, some of whom put dots where no dot-atom has them. An identifier serves
- * only if it is given back as it was, so that dots are left to their writer here.
+ * These name messages of other writers, some of whom put dots where no dot-atom has them. An identifier
+ * serves only if it is given back as it was, so that dots are left to their writer here.
  */
 int message_ids_check(const char *text, struct err *e)
 {

@@ -37,6 +37,13 @@ static locale_t utf8_locale(void)
 	return (locale_t)0;
 }
 
+/* Where IDNA refuses the host, curl_url_get() of 7.88 has already put a copy of it in @out and forgets it. */
+static void free_left_copy(char *out)
+{
+	if (curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0758)
+		curl_free(out);
+}
+
 /* Under a UTF-8 locale: the host as libcurl would look it up, to be freed by curl_free(); NULL: refused. */
 static char *curl_host_to_ascii(const char *domain, CURLUcode *ret_code)
 {
@@ -47,13 +54,37 @@ static char *curl_host_to_ascii(const char *domain, CURLUcode *ret_code)
 	if (!url)
 		return NULL;
 	*ret_code = curl_url_set(url, CURLUPART_HOST, domain, 0);
-	if (!*ret_code)
+	if (!*ret_code) {
 		*ret_code = curl_url_get(url, CURLUPART_HOST, &out, CURLU_PUNYCODE);
+		if (*ret_code) {
+			free_left_copy(out);
+			out = NULL;
+		}
+	}
 	curl_url_cleanup(url);
-	return *ret_code ? NULL : out;
+	return out;
 }
 
-/* What is ASCII in @domain is a letter, a digit, '-', '_' or '.', and the rest is UTF-8: nothing for a URL parser. */
+/*
+ * A joiner (U+200C, U+200D) where no script has one. libcurl falls back to the transitional mapping, which
+ * drops them: a name that looks the same and is another would result. RFC 5892, appendix A.1 and A.2 allow them in
+ * scripts of which the first is Arabic, U+0600; what is wrong among those is left to IDNA.
+ */
+static bool joiner_misplaced(const char *domain, size_t len)
+{
+	uint32_t cp, before = 0;
+
+	for (size_t at = 0, n; at < len; at += n, before = cp) {
+		n = utf8_decode(domain + at, len - at, &cp);
+		if (!n)
+			return false;
+		if ((cp == 0x200c || cp == 0x200d) && before < 0x600)
+			return true;
+	}
+	return false;
+}
+
+/* ASCII is letters, digits, '-', '_' and '.', and the rest is UTF-8: nothing that a URL parser would cut. */
 static bool plain_name(const char *domain, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -81,6 +112,9 @@ int idn_to_ascii(char **ret, const char *domain, size_t len, struct err *e)
 		return err_set(e, ERR_DATA, "a domain of %zu octets is too long", len);
 	if (!plain_name(domain, len))
 		return err_set(e, ERR_DATA, "not the characters of a domain name");
+	if (joiner_misplaced(domain, len))
+		return err_set(e, ERR_DATA, "not a valid international domain name "
+			       "(a joiner that joins nothing)");
 	utf8 = utf8_locale();
 	if (!utf8)
 		return err_set(e, ERR_DATA, "international domain names need a UTF-8 locale (C.UTF-8), "
