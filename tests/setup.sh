@@ -21,7 +21,7 @@ tests='dovecot-core dovecot-lmtpd libsasl2-modules
 	jq bash zsh fish bash-completion mandoc man-db
 	procps psmisc iproute2 util-linux'
 # What Exim needs besides what the above brings; Exim itself cannot be installed beside Postfix.
-exim='libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0 libdb5.3'
+exim='libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0 libdb5.3 libnss-wrapper'
 
 case $level in
 build) wanted=$build ;;

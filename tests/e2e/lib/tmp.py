@@ -41,13 +41,20 @@ def remove(path):
 	with _lock:
 		if path in _directories:
 			_directories.remove(path)
-	shutil.rmtree(path, onerror=_make_writable)
+	# A server's last child may still be writing.
+	for _ in range(20):
+		shutil.rmtree(path, onerror=_make_writable)
+		if not os.path.lexists(path):
+			return
+		time.sleep(0.05)
 
 
 def start(argv, **popen):
 	"""Start a long-lived process that dies with us."""
 	argv = ["setpriv", "--pdeathsig", "TERM", "--"] + list(argv)
 	popen.setdefault("stdin", subprocess.DEVNULL)
+	# A group of its own: stop() reaches the children too, and Ctrl-C reaches us first.
+	popen.setdefault("start_new_session", True)
 	process = subprocess.Popen(argv, **popen)
 	register(process)
 	return process
@@ -68,6 +75,7 @@ def stop(process, wait=5.0):
 	"""End one process: TERM, then KILL after @wait seconds."""
 	forget(process)
 	if process.poll() is not None:
+		_stop_group(process.pid)
 		return
 	try:
 		process.terminate()
@@ -77,6 +85,36 @@ def stop(process, wait=5.0):
 		process.wait()
 	except ProcessLookupError:
 		pass
+	_stop_group(process.pid)
+
+
+def _alive(group):
+	"""Whether a process of the group runs. Zombies do not: whose parent never reaps them would count for ever."""
+	for pid in filter(str.isdigit, os.listdir("/proc")):
+		try:
+			with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+				state, _parent, pgrp = f.read().rpartition(")")[2].split()[:3]
+		except (OSError, ValueError):
+			continue
+		if int(pgrp) == group and state not in "ZX":
+			return True
+	return False
+
+
+def _stop_group(leader):
+	"""What is left of the session that start() made. A group that has our own id would be ourselves."""
+	if leader == os.getpgrp():
+		return
+	for number in (signal.SIGTERM, signal.SIGKILL):
+		if not _alive(leader):
+			return
+		try:
+			os.killpg(leader, number)
+		except (ProcessLookupError, PermissionError):
+			return
+		end = time.monotonic() + 1
+		while time.monotonic() < end and _alive(leader):
+			time.sleep(0.02)
 
 
 def stop_processes():
