@@ -88,8 +88,8 @@ static bool is_qualified(const char *name)
 }
 
 /*
- * The canonical name of @name in @out where it is qualified, else "". A machine off the net must not wait half
- * a minute for its own name, so the resolver gets one try of one second for it.
+ * The canonical name of @name in @out where it is qualified, else "". A machine off the net must not wait
+ * half a minute for its own name, so the resolver gets one try of one second with each search domain.
  */
 static void canonical_name(char *out, size_t cap, const char *name)
 {

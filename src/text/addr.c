@@ -2,10 +2,10 @@
  * Mailboxes and the words of SMTP; see addr.h.
  *
  * One forward scan. A struct scan is a place in the text; each function below reads one thing of the grammar
- * at that place and leaves the place behind it, or gives the one error. Whether a word begins a display name or
- * is itself the address shows only behind it ('<', ':' or '@'), so that one word may be read twice, never more:
- * the time is linear in the text. Whatever is kept (name, local part, domain) is kept as its meaning; quoting
- * and escaping are made anew by mailbox_wire(), which trusts nothing that a caller put in the struct.
+ * at that place and leaves the place behind it, or gives the one error. Whether a word begins a display name
+ * or is itself the address shows only behind it ('<', ':' or '@'), so that one word may be read twice, never
+ * more: the time is linear in the text. Whatever is kept (name, local part, domain) is kept as its meaning;
+ * quoting and escaping are made anew by mailbox_wire(), which trusts nothing that a caller put in the struct.
  */
 
 #include "text/addr.h"
@@ -261,8 +261,8 @@ static size_t local_wire_len(const char *local)
 }
 
 /*
- * An address literal with its brackets (RFC 5321, 4.1.3), in its one normal spelling in @out. IPv6 is the only
- * tag that was ever registered. NULL, or what is wrong with it.
+ * An address literal with its brackets (RFC 5321, 4.1.3), in its one normal spelling in @out. IPv6 is the
+ * only tag that was ever registered. NULL, or what is wrong with it.
  */
 static const char *literal_normal(char out[64], const char *text, size_t len)
 {
@@ -318,7 +318,7 @@ static const char *label_check(const char *label, size_t len, bool underscore)
 	return len > LABEL_MAX && ascii_only(label, len) ? "a label of a domain is over 63 octets" : NULL;
 }
 
-/* A whole name, of U- or A-labels. NULL, or what is wrong. @underscore: as hosts, not mail domains, have it. */
+/* A whole name. NULL, or what is wrong with it. @underscore: as hosts, not mail domains, may have it. */
 static const char *name_check(const char *name, size_t len, bool underscore)
 {
 	const char *end = name + len, *dot, *why;
@@ -337,7 +337,7 @@ static const char *name_check(const char *name, size_t len, bool underscore)
 	return NULL;
 }
 
-/* *ret (malloc): a name in A-labels, checked before and after IDNA, which can map one character to any other. */
+/* *ret (malloc): a name in A-labels, checked before and after IDNA, which maps some characters to others. */
 static int name_to_ascii(char **ret, const char *name, size_t len, bool underscore, struct err *e)
 {
 	CLEANUP(freep) char *ascii = NULL;

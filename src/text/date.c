@@ -336,7 +336,7 @@ static const char *civil_check(const struct civil *c)
 		return "no such day";
 	if (c->hour > 23 || c->minute > 59 || c->second > 60)
 		return "no such time";
-	/* A leap second ends a UTC day, which in every zone of whole or half or quarter hours is one of these. */
+	/* It ends a UTC day: one of these minutes, in any zone of whole, half or quarter hours. */
 	if (c->second == 60 && c->minute % 15 != 14)
 		return "no such time";
 	return NULL;

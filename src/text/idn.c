@@ -67,8 +67,8 @@ static char *curl_host_to_ascii(const char *domain, CURLUcode *ret_code)
 
 /*
  * A joiner (U+200C, U+200D) where no script has one. libcurl falls back to the transitional mapping, which
- * drops them: a name that looks the same and is another would result. RFC 5892, appendix A.1 and A.2 allow them in
- * scripts of which the first is Arabic, U+0600; what is wrong among those is left to IDNA.
+ * drops them: a name that looks the same and is another would result. RFC 5892, appendix A.1 and A.2 allow
+ * them in scripts of which the first is Arabic, U+0600; what is wrong among those is left to IDNA.
  */
 static bool joiner_misplaced(const char *domain, size_t len)
 {

@@ -737,7 +737,8 @@ static void torture(void)
 	test_case("torture: comments, groups, quoted colons");
 	got = list(text, ADDR_BARE_LOCAL);
 	check_str(got, "r1@example.com r2@example.com r3@example.com r4 r5@example.com r6@example.com "
-		  "r7@example.com r8@example.com r9@example.com \"r 10\"@example.com r11@[192.0.2.1] r12@example.com "
+		  "r7@example.com r8@example.com r9@example.com \"r 10\"@example.com r11@[192.0.2.1] "
+		  "r12@example.com "
 		  "r13@example.com \"@:<>,;\"@example.com");
 	free(got);
 }

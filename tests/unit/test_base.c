@@ -1,4 +1,4 @@
-/* The bytes under everything: buf, err, utf8, memory sources, and what sysinfo_real takes of the environment. */
+/* What is under everything: buf, err, utf8, memory sources, and what sysinfo_real takes from outside. */
 
 #include "base/buf.h"
 #include "base/err.h"
