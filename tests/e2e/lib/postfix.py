@@ -237,6 +237,10 @@ class Server:
 		"""Remove what was delivered so far, between tests."""
 		capture.forget(self.mail)
 
+	@staticmethod
+	def version():
+		return subprocess.run(["postconf", "-dh", "mail_version"], capture_output=True, text=True).stdout.strip()
+
 	def wait(self, rcpts, seconds=20):
 		tmp.wait_for(lambda: sum(len(d.rcpts) for d in self.deliveries()) >= rcpts, seconds,
 		             f"{rcpts} recipients delivered; log: {self.log[-3000:]}")

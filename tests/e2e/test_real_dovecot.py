@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""LMTP to a real Dovecot: each recipient has a result of its own, and the message is read back from the mailbox."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib import certs, dovecot, mc, readers, tap  # noqa: E402
+
+
+class Lmtp(tap.Case):
+	@classmethod
+	def setUpClass(cls):
+		if not dovecot.available():
+			raise AssertionError("Dovecot is needed, and root; see tests/setup.sh")
+		cls.store = dovecot.Server()
+		cls.addClassCleanup(cls.store.__exit__)
+		cls.store.__enter__()
+
+	def setUp(self):
+		self.before = {u: len(self.store.mailbox(u)) for u in dovecot.USERS}
+
+	def new(self, user, count=1):
+		found = self.store.wait(user, self.before[user] + count)
+		self.assertEqual(len(found), self.before[user] + count)
+		return dovecot.sent_part(found[-1])
+
+	def send(self, url, to, *argv, code=0, text="Grüße\n.\nPunkt\n", **how):
+		r = mc.run("-S", url, "-f", "sender@example.net", "-s", "Prüfung", "--report=json", *argv, "--", *to, input=text, **how)
+		self.assertEqual(r.code, code, r)
+		return r
+
+	def states(self, r):
+		return {p["address"]: (p["state"], p["stage"], p["code"]) for p in r.json["recipients"]}
+
+	@tap.row("LMT-01")
+	@tap.table(("TCP", "tcp"), ("Unix socket", "unix"), ("TLS", "lmtps"), ("STARTTLS", "starttls"))
+	def test_delivery(self, way):
+		"two recipients by LMTP over {0}; read back by four readers"
+		url = f"lmtp+unix:{self.store.lmtp_socket}" if way == "unix" else \
+			f"lmtps://127.0.0.1:{self.store.lmtps}" if way == "lmtps" else f"lmtp://127.0.0.1:{self.store.lmtp}"
+		argv = ["--tls-ca-file", certs.ca()] if way in ("lmtps", "starttls") else []
+		r = self.send(url, ["alice@example.org", "bob@example.org"], *argv, *(["--starttls"] if way == "starttls" else []))
+		self.assertEqual({s for s, _, _ in self.states(r).values()}, {"accepted"})
+		for user in ("alice", "bob"):
+			readers.agree(self, self.new(user), subject="Prüfung", sender=["sender@example.net"],
+			              to=["alice@example.org", "bob@example.org"],
+			              parts=[("text/plain", None, None, "Grüße\n.\nPunkt\n".encode())])
+
+	@tap.row("LMT-01", "LMT-03")
+	@tap.table(("TCP", "tcp"), ("Unix socket", "unix"))
+	def test_partial(self, way):
+		"one over quota after the dot, one unknown at RCPT, two delivered, over {0}: each its own result"
+		url = f"lmtp+unix:{self.store.lmtp_socket}" if way == "unix" else f"lmtp://127.0.0.1:{self.store.lmtp}"
+		to = ["alice@example.org", "full@example.org", "nobody@example.org", "carol@example.org"]
+		r = self.send(url, to, text="line of text\n" * 2000, code=1)
+		states = self.states(r)
+		self.assertEqual(states["alice@example.org"], ("accepted", "dot", 250))
+		self.assertEqual(states["carol@example.org"], ("accepted", "dot", 250))
+		self.assertEqual(states["full@example.org"], ("rejected", "dot", 552))
+		self.assertEqual(states["nobody@example.org"], ("rejected", "rcpt", 550))
+		self.assertEqual([p["address"] for p in r.json["recipients"]], to)
+		self.assertEqual(r.json["result"], "partial")
+		self.new("alice")
+		self.new("carol")
+		self.assertEqual(len(self.store.mailbox("full")), self.before["full"])
+
+	def test_over_quota(self):
+		"the only recipient over quota: 67"
+		r = self.send(f"lmtp://127.0.0.1:{self.store.lmtp}", ["full@example.org"], text="line of text\n" * 2000, code=67)
+		self.assertEqual(self.states(r)["full@example.org"], ("rejected", "dot", 552))
+
+	@tap.row("LMT-04")
+	def test_duplicates(self):
+		"a recipient given twice in the exact envelope gets as many replies as RCPTs were accepted"
+		message = self.write("m", "From: a@example.net\nTo: x@example.net\nSubject: twice\n\ntext\n")
+		r = mc.run("-S", f"lmtp://127.0.0.1:{self.store.lmtp}", "--message-file", message, "--envelope-from", "a@example.net",
+		           "--rcpt", "alice@example.org", "--rcpt", "alice+x@example.org", "--report=json")
+		self.assertIn(r.code, (0, 1), r)
+		self.assertEqual(len(r.json["recipients"]), 2)
+
+	@tap.row("ADR-09")
+	def test_bare_names(self):
+		"bare user names are recipients for LMTP"
+		r = self.send(f"lmtp+unix:{self.store.lmtp_socket}", ["alice", "bob"])
+		self.assertEqual({s for s, _, _ in self.states(r).values()}, {"accepted"})
+		self.new("alice")
+
+	def test_many_parts(self):
+		"a message with attachments by a params file in seed 1's keys, to a mailbox"
+		blob = os.urandom(200000)
+		path = self.write("blob.bin", blob)
+		job = self.write("job.json", json.dumps({
+			"server": "127.0.0.1", "port": self.store.lmtp, "lmtp": True, "helo_name": "client.example.net",
+			"from": "Example <sender@example.net>", "to": ["alice@example.org"], "subject": "with a blob",
+			"body": "see attachment\n", "attachments": [path]}))
+		r = mc.run("--params", job)
+		self.assertEqual(r.code, 0, r)
+		readers.agree(self, self.new("alice"), subject="with a blob",
+		              parts=[("text/plain", None, None, b"see attachment\n"),
+		                     ("application/octet-stream", "blob.bin", None, blob)])
+
+	@tap.row("LMT-07")
+	def test_smtp_to_lmtp(self):
+		"SMTP spoken to an LMTP server: 76, and the line says so"
+		r = mc.run("-S", f"smtp://127.0.0.1:{self.store.lmtp}", "-f", "a@example.net", "-s", "x", "alice@example.org",
+		           input="x\n")
+		self.assertIn(r.code, (69, 76), r)
+		self.assertIn("LMTP", r.stderr)
+
+
+if __name__ == "__main__":
+	tap.main()
