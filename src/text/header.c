@@ -327,12 +327,15 @@ static void put_phrase(struct header_line *l, const char *name, bool pass)
 
 	if (ascii_only(name, len) && find_control(name, len) == len && !strchr(name, '\t') &&
 	    (pass || !looks_encoded(name, len))) {
-		if (is_atoms(name)) {
+		/* a first word that passes the limit behind the field's name could not be folded */
+		size_t most = FOLD_AT - 1 - (l->content ? 0 : l->column);
+
+		if (is_atoms(name) && strcspn(name, " ") <= most) {
 			put_atoms(l, name);
 			return;
 		}
 		n = quote(quoted, sizeof(quoted), name);
-		if (n) {
+		if (n && n <= most) {
 			line_piece(l, SPACE, (struct span){ quoted, n }, 0);
 			return;
 		}

@@ -21,8 +21,8 @@ static inline int md_hex(char c)
 	return p ? (int)(p - digits) : -1;
 }
 
-/* What is wrong with one header field (CRLF at its end), or NULL. */
-static inline const char *md_lint(const char *field, size_t len)
+/* What is wrong with one header field (CRLF at its end), or NULL. @ours: its encoded words are all of our making. */
+static inline const char *md_lint_any(const char *field, size_t len, bool ours)
 {
 	size_t start = 0;
 	bool first = true;
@@ -40,7 +40,7 @@ static inline const char *md_lint(const char *field, size_t len)
 			return "bare CR";
 		size_t n = i - start, blanks = 0;
 		const char *line = field + start;
-		bool encoded = memmem(line, n, "=?utf-8?", 8) != NULL;
+		bool encoded = ours && memmem(line, n, "=?utf-8?", 8) != NULL;
 
 		if (n > 998)
 			return "a line over 998";
@@ -56,6 +56,9 @@ static inline const char *md_lint(const char *field, size_t len)
 	}
 	return NULL;
 }
+
+static inline const char *md_lint(const char *field, size_t len) { return md_lint_any(field, len, true); }
+static inline const char *md_lint_given(const char *field, size_t len) { return md_lint_any(field, len, false); }
 
 /* Longest line of @text, without its CRLF. */
 static inline size_t md_longest(const char *text, size_t len)
