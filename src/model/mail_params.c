@@ -218,6 +218,13 @@ bool mail_params_given(const struct mail_params *p, const char *name)
 	return param_origin(p, name) != ORIGIN_DEFAULT;
 }
 
+bool mail_params_confined(const struct mail_params *p, const char *name)
+{
+	enum origin o = param_origin(p, name);
+
+	return o == ORIGIN_JSON || o == ORIGIN_LINE;
+}
+
 void param_clear(struct mail_params *p, const struct param *which)
 {
 	void *field = param_field(p, which);
@@ -231,11 +238,43 @@ void param_clear(struct mail_params *p, const struct param *which)
 	case PARAM_STRS: strlist_clear(field); break;
 	case PARAM_RCPTS: rcpts_clear(field); break;
 	case PARAM_FIELDS: fields_clear(field); break;
-	case PARAM_CONTENT: part_params_free(*(struct part_params **)field); *(struct part_params **)field = NULL; break;
+	case PARAM_CONTENT:
+		part_params_free(*(struct part_params **)field);
+		*(struct part_params **)field = NULL;
+		break;
 	case PARAM_ATTACHMENTS: attachments_clear(field); break;
 	case PARAM_SECRET: secret_clear(field); break;
 	case PARAM_ACTION: break;
 	}
+}
+
+const char *param_choice_word(const struct param_choice *c, int value)
+{
+	for (; c->word; c++)
+		if (c->value == value)
+			return c->word;
+	return "";
+}
+
+bool param_has_value(const struct mail_params *p, const struct param *which)
+{
+	const void *field = param_field(p, which);
+
+	switch (which->type) {
+	case PARAM_BOOL: return *(const bool *)field;
+	case PARAM_UINT: return *(const unsigned *)field != 0;
+	case PARAM_SIZE: return *(const uint64_t *)field != 0;
+	case PARAM_ENUM: return *(const int *)field && *param_choice_word(which->choices, *(const int *)field);
+	case PARAM_STR: return *(char *const *)field != NULL;
+	case PARAM_STRS: return ((const struct strlist *)field)->count > 0;
+	case PARAM_RCPTS: return ((const struct rcpts *)field)->count > 0;
+	case PARAM_FIELDS: return ((const struct fields *)field)->count > 0;
+	case PARAM_CONTENT: return *(struct part_params *const *)field != NULL;
+	case PARAM_ATTACHMENTS: return ((const struct attachments *)field)->count > 0;
+	case PARAM_SECRET: return ((const struct secret *)field)->kind != SECRET_NONE;
+	case PARAM_ACTION: break;
+	}
+	return false;
 }
 
 static void servers_clear(struct server_params *s)

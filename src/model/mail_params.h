@@ -163,6 +163,11 @@ void mail_params_init(struct mail_params *p);
 /* Is @which set by somebody (not a default)? By field name, as "tls". */
 bool mail_params_given(const struct mail_params *p, const char *name);
 
+/* Did JSON or data name the path in @name ("body_file")? Then it is opened beneath files_dir, where that is set. */
+bool mail_params_confined(const struct mail_params *p, const char *name);
+/* The setting that reads standard input ("body_file"), or NULL: nobody else may then (params on "-"). */
+const char *mail_params_stdin(const struct mail_params *p);
+
 /*
  * Store @value in the field of @which, if @o is not below the origin that wrote it last. A list replaced by a
  * higher origin is dropped whole; within an origin lists add up. @file: name of the JSON text for places, or NULL.

@@ -34,7 +34,7 @@ static int settle_pair(struct mail_params *p, const char *text, const char *file
 	enum origin a = param_origin(p, text), b = param_origin(p, file);
 	const struct param *loser = param_row(a < b ? text : file);
 
-	if (a == ORIGIN_DEFAULT || b == ORIGIN_DEFAULT)
+	if (!param_has_value(p, param_row(text)) || !param_has_value(p, param_row(file)))
 		return 0;
 	if (a == b)
 		return err_set(e, ERR_USAGE, "%s and %s exclude each other", text, file);
@@ -59,8 +59,9 @@ static int settle_ready_message(struct mail_params *p, struct err *e)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(composing); i++) {
 		const struct param *which = param_row(composing[i]);
+		enum origin o = param_origin(p, composing[i]);
 
-		if (param_origin(p, composing[i]) > ORIGIN_ENV)
+		if (o > ORIGIN_ENV || (o == ORIGIN_DEFAULT && param_has_value(p, which)))
 			return err_set(e, ERR_USAGE, "%s cannot be set beside message_file, which has its own headers "
 				       "and body", composing[i]);
 		param_clear(p, which);
@@ -106,6 +107,35 @@ static const struct part_params *part_next(const struct part_params *part, const
 	while (part != root && !part->next)
 		part = part->parent;
 	return part == root ? NULL : part->next;
+}
+
+static bool is_stdin_content(const struct content *c)
+{
+	return c->kind == CONTENT_STDIN || (c->kind == CONTENT_FD && c->fd == 0);
+}
+
+static bool is_stdin_secret(const struct secret *s)
+{
+	return s->kind == SECRET_FD && s->fd == 0;
+}
+
+const char *mail_params_stdin(const struct mail_params *p)
+{
+	if (is_stdin_path(p->body_file))
+		return "body_file";
+	if (is_stdin_path(p->html_file))
+		return "html_file";
+	if (is_stdin_path(p->message_file))
+		return "message_file";
+	for (const struct part_params *part = p->body; part; part = part_next(part, p->body))
+		if (is_stdin_content(&part->content))
+			return "body";
+	for (size_t i = 0; i < p->attachments.count; i++)
+		if (is_stdin_content(&p->attachments.item[i].content))
+			return "attachments";
+	if (is_stdin_secret(&p->server.password))
+		return "password";
+	return is_stdin_secret(&p->server.oauth2_token) ? "oauth2_token" : NULL;
 }
 
 static int check_descriptors(const struct mail_params *p, struct err *e)

@@ -215,14 +215,6 @@ static void print_masked(struct json_out *j, const char *key, const char *s)
 	json_str(j, key, shown);
 }
 
-static const char *choice_word(const struct param_choice *c, int value)
-{
-	for (; c->word; c++)
-		if (c->value == value)
-			return c->word;
-	return "";
-}
-
 static void print_value(struct json_out *j, const struct param *which, const void *field)
 {
 	static const char key[] = "value";
@@ -232,7 +224,7 @@ static void print_value(struct json_out *j, const struct param *which, const voi
 	case PARAM_BOOL: json_bool(j, key, *(const bool *)field); break;
 	case PARAM_UINT: json_int(j, key, *(const unsigned *)field); break;
 	case PARAM_SIZE: json_int(j, key, (int64_t)*(const uint64_t *)field); break;
-	case PARAM_ENUM: json_str(j, key, choice_word(which->choices, *(const int *)field)); break;
+	case PARAM_ENUM: json_str(j, key, param_choice_word(which->choices, *(const int *)field)); break;
 	case PARAM_STR:
 		str = *(char *const *)field;
 		if (which->flags & PARAM_MASKED)
@@ -250,20 +242,6 @@ static void print_value(struct json_out *j, const struct param *which, const voi
 	}
 }
 
-/* Worth a line although nobody set it: a default with something in it. */
-static bool has_default(const struct param *which, const void *field)
-{
-	switch (which->type) {
-	case PARAM_BOOL: return *(const bool *)field;
-	case PARAM_UINT: return *(const unsigned *)field != 0;
-	case PARAM_SIZE: return *(const uint64_t *)field != 0;
-	case PARAM_ENUM: return *choice_word(which->choices, *(const int *)field) != '\0';
-	case PARAM_STR: return *(char *const *)field != NULL;
-	case PARAM_STRS: return ((const struct strlist *)field)->count > 0;
-	default: return false;
-	}
-}
-
 int mail_params_print(const struct mail_params *p, struct buf *out)
 {
 	struct json_out j = json_to_buf(out);
@@ -272,14 +250,10 @@ int mail_params_print(const struct mail_params *p, struct buf *out)
 
 	json_open(&j, NULL, '{');
 	for (size_t i = 0; i < n; i++) {
-		const void *field = param_field(p, &table[i]);
-
-		if (table[i].type == PARAM_ACTION)
-			continue;
-		if (p->origin[i] == ORIGIN_DEFAULT && !has_default(&table[i], field))
+		if (p->origin[i] == ORIGIN_DEFAULT && !param_has_value(p, &table[i]))
 			continue;
 		json_open(&j, table[i].name, '{');
-		print_value(&j, &table[i], field);
+		print_value(&j, &table[i], param_field(p, &table[i]));
 		json_str(&j, "origin", origin_name(p->origin[i]));
 		json_close(&j, '}');
 	}

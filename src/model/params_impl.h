@@ -32,6 +32,10 @@ static inline void *param_field(const struct mail_params *p, const struct param 
 
 /* Release the field of @which and make it empty. */
 void param_clear(struct mail_params *p, const struct param *which);
+/* Something is in the field: set by whomever, or a default that is not empty. */
+bool param_has_value(const struct mail_params *p, const struct param *which);
+/* "" where there is no word for @value: a default that cannot be asked for. */
+const char *param_choice_word(const struct param_choice *c, int value);
 /* The row of a name of ours; it is there. */
 const struct param *param_row(const char *name);
 enum origin param_origin(const struct mail_params *p, const char *name);

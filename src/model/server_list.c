@@ -181,24 +181,28 @@ static struct tls_wish tls_wish_of(const struct mail_params *p)
 	enum origin tls = param_origin(p, "tls"), starttls = param_origin(p, "starttls");
 	struct tls_wish w = { .origin = tls > starttls ? tls : starttls };
 
-	if (w.origin == ORIGIN_DEFAULT)
-		return w;
 	w.starttls = starttls == w.origin && p->server.starttls;
-	w.no_starttls = starttls == w.origin && !p->server.starttls;
+	w.no_starttls = starttls == w.origin && starttls != ORIGIN_DEFAULT && !p->server.starttls;
 	w.tls = tls == w.origin && p->server.tls && !w.starttls;       /* both: STARTTLS */
-	w.no_tls = tls == w.origin && !p->server.tls;
+	w.no_tls = tls == w.origin && tls != ORIGIN_DEFAULT && !p->server.tls;
 	return w;
 }
 
-/* smtps: and lmtps: are a wish too, of the origin of `server`. */
+/* smtps: and lmtps: are a wish too, of the origin of `server`. starttls: false alone has nothing to say against them. */
 static int scheme_wish(const struct mail_params *p, const struct scheme *scheme, struct tls_wish *w, struct err *e)
 {
+	enum origin server = param_origin(p, "server");
+
 	if (!scheme || !scheme->tls)
 		return 0;
-	if (w->origin >= param_origin(p, "server") && (w->starttls || w->no_tls))
-		return err_set(e, ERR_USAGE, "%s: in server and %s contradict each other", scheme->name,
-			       w->starttls ? "starttls" : "tls: false");
-	*w = (struct tls_wish){ .origin = param_origin(p, "server"), .tls = true };
+	if (w->starttls || w->no_tls) {
+		if (w->origin > server)
+			return 0;
+		if (w->origin == server)
+			return err_set(e, ERR_USAGE, "%s: in server and %s contradict each other", scheme->name,
+				       w->starttls ? "starttls" : "tls: false");
+	}
+	*w = (struct tls_wish){ .origin = server, .tls = true };
 	return 0;
 }
 
@@ -233,11 +237,15 @@ static enum tls_mode tls_mode_of(const struct server *s, const struct tls_wish *
 
 static int set_protocol(const struct mail_params *p, struct server *s, const struct scheme *scheme, struct err *e)
 {
-	s->lmtp = scheme ? scheme->lmtp : p->server.lmtp;
-	if (scheme && mail_params_given(p, "lmtp") && p->server.lmtp != scheme->lmtp &&
-	    param_origin(p, "lmtp") >= param_origin(p, "server"))
+	enum origin lmtp = param_origin(p, "lmtp"), server = param_origin(p, "server");
+
+	s->lmtp = p->server.lmtp;
+	if (!scheme || scheme->lmtp == s->lmtp || lmtp > server)
+		return 0;
+	if (lmtp == server && (lmtp != ORIGIN_DEFAULT || s->lmtp))
 		return err_set(e, ERR_USAGE, "%s: in server and lmtp: %s contradict each other", scheme->name,
-			       p->server.lmtp ? "true" : "false");
+			       s->lmtp ? "true" : "false");
+	s->lmtp = scheme->lmtp;
 	return 0;
 }
 
