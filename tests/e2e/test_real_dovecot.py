@@ -80,13 +80,6 @@ class Lmtp(tap.Case):
 		self.assertIn(r.code, (0, 1), r)
 		self.assertEqual(len(r.json["recipients"]), 2)
 
-	@tap.row("ADR-09")
-	def test_bare_names(self):
-		"bare user names are recipients for LMTP"
-		r = self.send(f"lmtp+unix:{self.store.lmtp_socket}", ["alice", "bob"])
-		self.assertEqual({s for s, _, _ in self.states(r).values()}, {"accepted"})
-		self.new("alice")
-
 	def test_many_parts(self):
 		"a message with attachments by a params file in seed 1's keys, to a mailbox"
 		blob = os.urandom(200000)

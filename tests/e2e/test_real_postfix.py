@@ -294,8 +294,8 @@ class Auth(Real):
 		self.assertEqual(self.mta.deliveries(), [])
 
 	def test_required(self):
-		"a server that wants authentication and was given none: 77"
-		self.send(self.mta.submissions, "--tls-ca-file", certs.ca(), scheme="smtps", code=77)
+		"a server that wants authentication and was given none refuses the recipient: 67"
+		self.send(self.mta.submissions, "--tls-ca-file", certs.ca(), scheme="smtps", code=67)
 		self.assertEqual(self.mta.deliveries(), [])
 
 

@@ -21,7 +21,7 @@ class Smoke(tap.Case):
 			self.assertEqual(session.lint, [])
 			self.assertEqual(server.message.rcpts, ["bob@example.org"])
 			self.assertEqual(server.message.parsed()["subject"], "héllo")
-			self.assertEqual(server.message.parsed().get_content(), "text\n.dot\n")
+			self.assertEqual(server.message.parsed().get_content().replace("\r", ""), "text\n.dot\n")
 			self.assertEqual(session.bursts, 4)
 			self.assertTrue(session.quit_with_dot)
 

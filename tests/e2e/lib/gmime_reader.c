@@ -25,6 +25,17 @@ static void put(const char *text)
 	}
 }
 
+static void headers(GMimeObject *owner)
+{
+	GMimeHeaderList *list = g_mime_object_get_header_list(owner);
+
+	for (int i = 0; i < g_mime_header_list_get_count(list); i++) {
+		fputs("header", stdout);
+		put(g_mime_header_get_name(g_mime_header_list_get_header_at(list, i)));
+		putchar('\n');
+	}
+}
+
 static void addresses(const char *field, InternetAddressList *list)
 {
 	for (int i = 0; list && i < internet_address_list_length(list); i++) {
@@ -109,13 +120,10 @@ int main(void)
 	addresses("to", g_mime_message_get_to(message));
 	addresses("cc", g_mime_message_get_cc(message));
 
-	GMimeHeaderList *headers = g_mime_object_get_header_list(GMIME_OBJECT(message));
-	for (int i = 0; i < g_mime_header_list_get_count(headers); i++) {
-		fputs("header", stdout);
-		put(g_mime_header_get_name(g_mime_header_list_get_header_at(headers, i)));
-		putchar('\n');
-	}
 	GMimeObject *top = g_mime_message_get_mime_part(message);
+	headers(GMIME_OBJECT(message));
+	if (top)
+		headers(top);   /* the content fields of the message's own header are the part's, to GMime */
 	if (top && !GMIME_IS_MULTIPART(top))
 		object(NULL, top, NULL);
 	else if (top)
