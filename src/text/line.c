@@ -180,18 +180,26 @@ static void put_word(struct header_line *l, struct span text, bool q)
 	l->encoded = true;
 }
 
-void line_encoded(struct header_line *l, struct span space, struct span text)
+/* Payload characters of an encoded word that begins, behind @space, at @column. */
+static size_t word_room(size_t column, size_t space)
 {
 	enum { FRAME = 12, WORD_MOST = 75 };    /* "=?utf-8?Q?" and "?="; RFC 2047 section 2 */
+	size_t used = column + space + FRAME, room = used < FOLD_ENCODED ? FOLD_ENCODED - used : 0;
+
+	return room < WORD_MOST - FRAME ? room : WORD_MOST - FRAME;
+}
+
+void line_encoded(struct header_line *l, struct span space, struct span text)
+{
 	bool q = q_is_shorter(text);
 
+	/* one word on the next line rather than two: Python before 3.12 keeps the blank between two in a phrase */
+	if (l->content && fitting(text, word_room(l->column, space.len), q) < text.len &&
+	    fitting(text, word_room(0, space.len), q) == text.len)
+		line_fold(l);
 	while (text.len) {
-		size_t used = l->column + space.len + FRAME;
-		size_t room = used < FOLD_ENCODED ? FOLD_ENCODED - used : 0, n;
+		size_t n = fitting(text, word_room(l->column, space.len), q);
 
-		if (room > WORD_MOST - FRAME)
-			room = WORD_MOST - FRAME;
-		n = fitting(text, room, q);
 		if (!n) {
 			line_fold(l);
 			continue;

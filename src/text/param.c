@@ -182,7 +182,7 @@ static void put_fallback(struct header_line *l, const char *name, const char *va
 		bool good;
 
 		n = utf8_decode(value + at, len - at, &cp);
-		good = cp >= ' ' && cp < 127 && !strchr("\"\\/%*'", (int)cp);
+		good = cp >= ' ' && cp < 127 && !strchr("\"\\/%*'=?", (int)cp);
 		l->full |= buf_add(&text, good ? value + at : "_", 1) < 0;
 	}
 	dot = strrchr(text.data, '.');
@@ -218,7 +218,8 @@ static void put_one(struct header_line *l, const struct header_param *p)
 	size_t len = strlen(p->value);
 	bool plain = ascii_only(p->value, len) && find_control(p->value, len) == len && !strchr(p->value, '\t');
 
-	if (plain) {
+	/* some readers decode encoded words in quoted strings, against RFC 2047 5(3) */
+	if (plain && !looks_encoded(p->value, len)) {
 		put_ascii(l, p->name, p->value);
 		return;
 	}

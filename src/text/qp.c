@@ -73,106 +73,146 @@ static inline size_t min_of(size_t a, size_t b, size_t c)
 	return least < c ? least : c;
 }
 
-/* The end of a line, or of all, stands at @at. Octets up to len are there to look at. */
-static inline bool at_end(const struct codec_state *st, const char *in, size_t at, size_t len)
+static const char hex[] = "0123456789ABCDEF";
+
+/* A walk over some input. @out NULL: count only. */
+struct walk {
+	const char *in;
+	size_t at, len;
+	size_t stop;            /* octets from here on wait for what follows them */
+	char *out;
+	size_t made, cap;
+	unsigned column;
+	bool text, last_cr;
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* The end of a line, or of all, stands at @at. */
+INLINE bool at_end(const struct walk *w, size_t at)
 {
-	return at == len || (st->text && (in[at] == '\r' || in[at] == '\n'));
+	return at == w->len || (w->text && (w->in[at] == '\r' || w->in[at] == '\n'));
 }
 
-static inline char *put_triplet(char *out, unsigned char c)
+INLINE void put(struct walk *w, const char *s, size_t n)
 {
-	static const char hex[] = "0123456789ABCDEF";
+	if (w->out)
+		memcpy(w->out + w->made, s, n);
+	w->made += n;
+	w->column += (unsigned)n;
+}
 
-	out[0] = '=';
-	out[1] = hex[c >> 4];
-	out[2] = hex[c & 15];
-	return out + 3;
+INLINE void put_triplet(struct walk *w, unsigned char c)
+{
+	char t[3] = { '=', hex[c >> 4], hex[c & 15] };
+
+	put(w, t, 3);
+}
+
+/* Line ends of a text: the LF of a CRLF was written with its CR. */
+INLINE bool take_line_end(struct walk *w)
+{
+	char c = w->in[w->at];
+	bool second = c == '\n' && w->last_cr;
+
+	w->last_cr = false;
+	if (!w->text || (c != '\n' && c != '\r'))
+		return false;
+	if (!second) {
+		put(w, "\r\n", 2);
+		w->column = 0;
+	}
+	w->last_cr = c == '\r';
+	w->at++;
+	return true;
+}
+
+/* As much as goes unchanged into columns 1 to 75. */
+INLINE bool take_plain(struct walk *w)
+{
+	size_t n;
+
+	if (w->column >= QP_WIDTH - 1)
+		return false;
+	n = plain_run(w->in + w->at, min_of(QP_WIDTH - 1 - w->column, w->stop - w->at, w->cap - w->made));
+	if (n && is_white(w->in[w->at + n - 1]) && at_end(w, w->at + n))
+		n--;
+	put(w, w->in + w->at, n);
+	w->at += n;
+	return n;
+}
+
+/* As many octets over 127 as go into columns 1 to 75. */
+INLINE bool take_high(struct walk *w)
+{
+	size_t n;
+
+	if (w->column >= QP_WIDTH)
+		return false;
+	n = high_run(w->in + w->at, min_of((QP_WIDTH - 1 - w->column) / 3, w->stop - w->at, (w->cap - w->made) / 3));
+	for (size_t i = 0; i < n; i++)
+		put_triplet(w, (unsigned char)w->in[w->at + i]);
+	w->at += n;
+	return n;
+}
+
+/* One octet with regard to what follows it; or a soft line break, and the octet is looked at again. */
+INLINE void take_octet(struct walk *w, bool encode)
+{
+	unsigned char c = (unsigned char)w->in[w->at];
+	bool last = at_end(w, w->at + 1);
+
+	encode |= !is_plain(c) || (last && is_white((char)c));
+	if (w->column + (encode ? 3u : 1u) > (last ? QP_WIDTH : QP_WIDTH - 1)) {
+		put(w, "=\r\n", 3);
+		w->column = 0;
+		return;
+	}
+	if (encode)
+		put_triplet(w, c);
+	else
+		put(w, (const char *)&c, 1);
+	w->at++;
 }
 
 /*
- * The walk. @out NULL: count only. *ret_made grows by what was written. Uses all but the last CODEC_LOOK octets
- * of an input that is not final, and stops early where there is no room.
+ * Uses all but the last CODEC_LOOK octets of an input that is not final, and stops early where there is no room.
+ * Gives the octets used; *ret_made grows by what was written.
  */
-static inline __attribute__((always_inline))
-size_t qp_walk(struct codec_state *st, const char *in, size_t len, bool final, char *out, size_t cap, size_t *ret_made)
+INLINE size_t qp_walk(struct codec_state *st, struct walk w, bool final, size_t *ret_made)
 {
-	size_t stop = final ? len : len > CODEC_LOOK ? len - CODEC_LOOK : 0;
-	size_t at = 0, made = 0, run;
-	unsigned column = st->column;
-	bool last_cr = st->last_cr;
+	w.text = st->text;
+	w.column = st->column;
+	w.last_cr = st->last_cr;
+	w.stop = final ? w.len : w.len > CODEC_LOOK ? w.len - CODEC_LOOK : 0;
+	while (w.at < w.stop && w.cap - w.made >= QP_MOST) {
+		bool from;
 
-	while (at < stop && cap - made >= QP_MOST) {
-		unsigned char c = (unsigned char)in[at];
-		bool encode, last;
-
-		if (st->text && (c == '\n' || c == '\r')) {
-			if (!(c == '\n' && last_cr)) {
-				if (out)
-					memcpy(out + made, "\r\n", 2);
-				made += 2;
-				column = 0;
-			}
-			last_cr = c == '\r';
-			at++;
+		if (take_line_end(&w))
 			continue;
-		}
-		last_cr = false;
-		encode = column == 0 && c == 'F' && len - at >= 5 && !memcmp(in + at, "From ", 5);
-		if (!encode && column < QP_WIDTH - 1) {
-			run = plain_run(in + at, min_of(QP_WIDTH - 1 - column, stop - at, cap - made));
-			if (run && is_white(in[at + run - 1]) && at_end(st, in, at + run, len))
-				run--;
-			if (run) {
-				if (out)
-					memcpy(out + made, in + at, run);
-				made += run;
-				column += (unsigned)run;
-				at += run;
-				continue;
-			}
-		}
-		run = high_run(in + at, min_of(column < QP_WIDTH ? (QP_WIDTH - 1 - column) / 3 : 0, stop - at, (cap - made) / 3));
-		if (run) {
-			for (size_t i = 0; out && i < run; i++)
-				put_triplet(out + made + 3 * i, (unsigned char)in[at + i]);
-			made += 3 * run;
-			column += 3 * (unsigned)run;
-			at += run;
-			continue;
-		}
-		last = at_end(st, in, at + 1, len);
-		encode |= !is_plain(c) || (last && is_white((char)c));
-		if (column + (encode ? 3u : 1u) > (last ? QP_WIDTH : QP_WIDTH - 1)) {
-			if (out)
-				memcpy(out + made, "=\r\n", 3);
-			made += 3;
-			column = 0;
-			continue;       /* the octet once more, now at a line's start */
-		}
-		if (!encode && out)
-			out[made] = (char)c;
-		else if (out)
-			put_triplet(out + made, c);
-		made += encode ? 3 : 1;
-		column += encode ? 3 : 1;
-		at++;
+		from = w.column == 0 && w.in[w.at] == 'F' && w.len - w.at >= 5 && !memcmp(w.in + w.at, "From ", 5);
+		if (from || (!take_plain(&w) && !take_high(&w)))
+			take_octet(&w, from);
 	}
-	st->column = column;
-	st->last_cr = last_cr;
-	*ret_made += made;
-	return at;
+	st->column = w.column;
+	st->last_cr = w.last_cr;
+	*ret_made += w.made;
+	return w.at;
 }
 
 int qp_step(struct codec_state *st, struct codec_io *io, struct err *e)
 {
+	struct walk w = { .in = io->in, .len = io->in_len, .out = io->out, .cap = io->out_cap };
+
 	(void)e;
-	io->used = qp_walk(st, io->in, io->in_len, io->final, io->out, io->out_cap, &io->made);
+	io->used = qp_walk(st, w, io->final, &io->made);
 	return 0;
 }
 
 size_t qp_count(struct codec_state *st, const char *in, size_t len, bool final, uint64_t *size)
 {
-	size_t made = 0, used = qp_walk(st, in, len, final, NULL, SIZE_MAX, &made);
+	struct walk w = { .in = in, .len = len, .cap = SIZE_MAX };
+	size_t made = 0, used = qp_walk(st, w, final, &made);
 
 	*size += made;
 	return used;

@@ -401,6 +401,8 @@ static void test_params(void)
 			"X: attachment; filename*=utf-8''r%C3%A9sum%C3%A9.pdf; filename=\"r_sum_.pdf\"\r\n" },
 		{ "override", "a\xe2\x80\xae" "fdp.exe",
 			"X: attachment; filename*=utf-8''a%E2%80%AEfdp.exe; filename=\"a_fdp.exe\"\r\n" },
+		{ "looks encoded", "=?utf-8?Q?x?=.txt",
+			"X: attachment; filename*=utf-8''%3D%3Futf-8%3FQ%3Fx%3F%3D.txt;\r\n filename=\"__utf-8_Q_x__.txt\"\r\n" },
 		{ "tab", "a\tb", "X: attachment; filename*=utf-8''a%09b; filename=\"a_b\"\r\n" },
 	};
 	static const char *const units[] = { "x", "\xc3\xa9", "\xf0\x9f\x98\x80", "a b", "\"\\", "%'*", "\xe6\xb5\x8b.", "\x01" };
