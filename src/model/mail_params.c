@@ -264,7 +264,8 @@ bool param_has_value(const struct mail_params *p, const struct param *which)
 	case PARAM_BOOL: return *(const bool *)field;
 	case PARAM_UINT: return *(const unsigned *)field != 0;
 	case PARAM_SIZE: return *(const uint64_t *)field != 0;
-	case PARAM_ENUM: return *(const int *)field && *param_choice_word(which->choices, *(const int *)field);
+	case PARAM_ENUM:
+		return *(const int *)field && *param_choice_word(which->choices, *(const int *)field);
 	case PARAM_STR: return *(char *const *)field != NULL;
 	case PARAM_STRS: return ((const struct strlist *)field)->count > 0;
 	case PARAM_RCPTS: return ((const struct rcpts *)field)->count > 0;
@@ -406,9 +407,11 @@ int message_field_check(const struct field *f, struct err *e)
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!strcasecmp(f->name, ours[i]))
-			return err_set(e, ERR_DATA, "%s cannot be set: the program or a server writes it", ours[i]);
+			return err_set(e, ERR_DATA, "%s cannot be set: the program or a server writes it",
+				       ours[i]);
 	if (!strcasecmp(f->name, "Bcc") && f->value[strspn(f->value, " \t")])
-		return err_set(e, ERR_DATA, "a Bcc header would name its recipients to everybody; use the setting bcc");
+		return err_set(e, ERR_DATA,
+			       "a Bcc header would name its recipients to everybody; use the setting bcc");
 	return 0;
 }
 

@@ -28,7 +28,7 @@
  * Two ways to give one thing.
  */
 
-/* body and body_file, html and html_file: the higher origin replaces the other; of one origin they contradict. */
+/* body and body_file, html and html_file: the higher origin replaces the other; of one they contradict. */
 static int settle_pair(struct mail_params *p, const char *text, const char *file, struct err *e)
 {
 	enum origin a = param_origin(p, text), b = param_origin(p, file);
@@ -44,15 +44,15 @@ static int settle_pair(struct mail_params *p, const char *text, const char *file
 }
 
 /*
- * A ready message has its own headers and body. What would compose another one beside it is an error where somebody
- * asked for it, and is dropped where the configuration or the environment has it for all messages.
+ * A ready message has its own headers and body. What would compose another one beside it is an error where
+ * somebody asked for it, and is dropped where the configuration or the environment has it for all messages.
  */
 static int settle_ready_message(struct mail_params *p, struct err *e)
 {
 	static const char *const composing[] = {
-		"subject", "body", "body_file", "html", "html_file", "attachments", "headers", "sender", "reply_to",
-		"date", "zone", "message_id", "in_reply_to", "references", "auto_submitted", "priority", "charset",
-		"encoding", "stream",
+		"subject", "body", "body_file", "html", "html_file", "attachments", "headers", "sender",
+		"reply_to", "date", "zone", "message_id", "in_reply_to", "references", "auto_submitted",
+		"priority", "charset", "encoding", "stream",
 	};
 
 	if (!p->message_file)
@@ -62,8 +62,9 @@ static int settle_ready_message(struct mail_params *p, struct err *e)
 		enum origin o = param_origin(p, composing[i]);
 
 		if (o > ORIGIN_ENV || (o == ORIGIN_DEFAULT && param_has_value(p, which)))
-			return err_set(e, ERR_USAGE, "%s cannot be set beside message_file, which has its own headers "
-				       "and body", composing[i]);
+			return err_set(e, ERR_USAGE,
+				       "%s cannot be set beside message_file, which has its own headers and body",
+				       composing[i]);
 		param_clear(p, which);
 		p->origin[param_id(which)] = ORIGIN_DEFAULT;
 	}
@@ -95,7 +96,8 @@ static int take_content(struct readers *r, const struct content *c, const char *
 	bool reads = c->kind == CONTENT_STDIN || c->kind == CONTENT_FD;
 
 	if (reads && c->confined && r->p->files_dir)
-		return param_fail(r->p, setting, r->e, "with files_dir a params file may name files only, no descriptor");
+		return param_fail(r->p, setting, r->e,
+				  "with files_dir a params file may name files only, no descriptor");
 	return reads ? take_descriptor(r, c->kind == CONTENT_FD ? c->fd : 0, setting) : 0;
 }
 
@@ -158,12 +160,13 @@ static int check_descriptors(const struct mail_params *p, struct err *e)
 		if (take_content(&r, &p->attachments.item[i].content, "attachments") < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
-		if (secrets[i].secret->kind == SECRET_FD && take_descriptor(&r, secrets[i].secret->fd, secrets[i].name) < 0)
+		if (secrets[i].secret->kind == SECRET_FD &&
+		    take_descriptor(&r, secrets[i].secret->fd, secrets[i].name) < 0)
 			return -1;
 	return 0;
 }
 
-/* With files_dir the params file is somebody else's: it says what to send, not where, nor with whose secrets. */
+/* With files_dir the params file is somebody else's: it says what to send, not where or with whose secrets. */
 static int check_files_dir(const struct mail_params *p, struct err *e)
 {
 	static const char *const paths[] = { "body_file", "html_file", "message_file" };
@@ -173,13 +176,17 @@ static int check_files_dir(const struct mail_params *p, struct err *e)
 	if (!p->files_dir)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		if ((table[i].flags & PARAM_SERVER) && (p->origin[i] == ORIGIN_JSON || p->origin[i] == ORIGIN_LINE))
-			return param_fail(p, table[i].name, e, "with files_dir a params file cannot say how to connect");
+		if ((table[i].flags & PARAM_SERVER) &&
+		    (p->origin[i] == ORIGIN_JSON || p->origin[i] == ORIGIN_LINE))
+			return param_fail(p, table[i].name, e,
+					  "with files_dir a params file cannot say how to connect");
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		enum origin o = param_origin(p, paths[i]);
 
-		if ((o == ORIGIN_JSON || o == ORIGIN_LINE) && is_stdin_path(*(char **)param_field(p, param_row(paths[i]))))
-			return param_fail(p, paths[i], e, "with files_dir a params file may name files only, no descriptor");
+		if ((o == ORIGIN_JSON || o == ORIGIN_LINE) &&
+		    is_stdin_path(*(char **)param_field(p, param_row(paths[i]))))
+			return param_fail(p, paths[i], e,
+					  "with files_dir a params file may name files only, no descriptor");
 	}
 	return 0;
 }
@@ -201,7 +208,8 @@ static int check_dsn_words(const char *words, struct err *e)
 		while (i < ARRAY_SIZE(known) && (strlen(known[i]) != len || strncasecmp(s, known[i], len)))
 			i++;
 		if (i == ARRAY_SIZE(known))
-			return err_set(e, ERR_DATA, "'%.*s' is none of never, success, failure, delay", (int)(len > 40 ? 40 : len), s);
+			return err_set(e, ERR_DATA, "'%.*s' is none of never, success, failure, delay",
+				       (int)(len > 40 ? 40 : len), s);
 		seen |= 1U << i;
 	}
 	if (!seen)
@@ -230,7 +238,8 @@ static int check_orcpt(const char *s, struct err *e)
 	if (semicolon && (semicolon == s || strspn(s, type) != (size_t)(semicolon - s)))
 		return err_set(e, ERR_DATA, "orcpt must be an address or 'type;address' (RFC 3461, 4.2)");
 	if (!*(semicolon ? semicolon + 1 : s) || strlen(s) > 500)
-		return err_set(e, ERR_DATA, "orcpt must have an address of at most 500 characters (RFC 3461, 4.2)");
+		return err_set(e, ERR_DATA,
+			       "orcpt must have an address of at most 500 characters (RFC 3461, 4.2)");
 	return 0;
 }
 
@@ -261,10 +270,11 @@ static int check_auto_submitted(const struct mail_params *p, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strlen(known[i]) == len && !strncasecmp(s, known[i], len) && printable_ascii(s))
 			return 0;
-	return param_fail(p, "auto_submitted", e, "must be auto-generated, auto-replied, auto-notified or no (RFC 3834)");
+	return param_fail(p, "auto_submitted", e,
+			  "must be auto-generated, auto-replied, auto-notified or no (RFC 3834)");
 }
 
-/* RFC 7469's form, as libcurl takes it: sha256// and the base64 of a SHA-256 (43 characters and '='), more behind ';'. */
+/* libcurl's form: sha256// and the base64 of a SHA-256 (43 characters and '='), more of them behind ';'. */
 static int check_pinned_key(const struct mail_params *p, struct err *e)
 {
 	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -294,7 +304,8 @@ static int check_proxy(const struct mail_params *p, struct err *e)
 		return 0;
 	/* The text is not shown: it may hold a password. */
 	if (!*s || strpbrk(s, " \t") || !printable_ascii(s))
-		return param_fail(p, "proxy", e, "must be a URL or host:port without spaces and control characters");
+		return param_fail(p, "proxy", e,
+				  "must be a URL or host:port without spaces and control characters");
 	end = strstr(s, "://");
 	if (!end)
 		return 0;
@@ -441,7 +452,8 @@ static void addressees_add(struct addressees *l, struct mailbox *takes)
 }
 
 /* Every mailbox of @text behind those of @l. *ret_group: set where there is a group. */
-static int add_mailboxes(struct addressees *l, const char *text, unsigned flags, bool *ret_group, struct err *e)
+static int add_mailboxes(struct addressees *l, const char *text, unsigned flags, bool *ret_group,
+			 struct err *e)
 {
 	struct addr_cursor cursor = { .at = text, .end = text + strlen(text) };
 	size_t before = l->count;
@@ -500,7 +512,8 @@ static int finish_reply_to(struct mail_params *p, struct err *e)
 		if (add_mailboxes(&p->reply_to_boxes, p->reply_to.item[i], address_flags(p), &group, e) < 0)
 			return param_wrap(p, "reply_to", e);
 	if (group)
-		return param_fail(p, "reply_to", e, "a group is not taken here; give its addresses, or the field in headers");
+		return param_fail(p, "reply_to", e,
+				  "a group is not taken here; give its addresses, or the field in headers");
 	return 0;
 }
 
@@ -518,7 +531,8 @@ static int finish_recipients(struct mail_params *p, struct err *e)
 	if (p->message_file)
 		return err_set(e, ERR_USAGE, "no recipient: name one on the command line, or with --rcpt; "
 			       "a message_file's own fields do not say who gets it");
-	return err_set(e, ERR_USAGE, "no recipient: name one on the command line, or with --to, --cc, --bcc or --rcpt "
+	return err_set(e, ERR_USAGE,
+		       "no recipient: name one on the command line, or with --to, --cc, --bcc or --rcpt "
 		       "(fields in headers do not say who gets the message)");
 }
 
@@ -571,9 +585,11 @@ static int default_from(struct mail_params *p, const struct sysinfo *sys, struct
 	bool qualified = host && strchr(host, '.');
 
 	if (!qualified && !server_params_local(&p->server))
-		return err_set(e, ERR_USAGE, "no sender: give --from (this machine's name has no domain to make one with)");
+		return err_set(e, ERR_USAGE,
+			       "no sender: give --from (this machine's name has no domain to make one with)");
 	if (!user)
-		return err_set(e, ERR_USAGE, "no sender: give --from (the user %ld has no name)", (long)getuid());
+		return err_set(e, ERR_USAGE, "no sender: give --from (the user %ld has no name)",
+			       (long)getuid());
 	p->from = xasprintf("%s@%s", user, host && *host ? host : "localhost");
 	if (mailbox_parse(&p->from_box, p->from, strlen(p->from), 0, e) < 0)
 		return err_set(e, ERR_USAGE, "no sender: give --from ('%s' is no address)", p->from);
@@ -613,13 +629,15 @@ int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct 
 	if (check_words(p, e) < 0 || server_params_finish(p, e) < 0)
 		return -1;
 	if (p->stream && p->server.n_list > 1)
-		return err_set(e, ERR_USAGE, "a stream can be sent to one server only, %zu are given", p->server.n_list);
+		return err_set(e, ERR_USAGE, "a stream can be sent to one server only, %zu are given",
+			       p->server.n_list);
 	if (finish_recipients(p, e) < 0 || finish_reply_to(p, e) < 0 || finish_sender(p, sys, e) < 0)
 		return -1;
 	p->dry_run |= p->output != NULL;
 	/* Both would go to standard output. */
 	if (p->dry_run && !p->output && p->report == REPORT_JSON)
-		return err_set(e, ERR_USAGE, "a dry run with a JSON report needs --output FILE for the message");
+		return err_set(e, ERR_USAGE,
+			       "a dry run with a JSON report needs --output FILE for the message");
 	p->finished = true;
 	return 0;
 }

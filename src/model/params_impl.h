@@ -9,7 +9,7 @@
 #include "model/mail_params.h"
 #include "model/value.h"
 
-/* Limits of lists: far above any use, there so that a file cannot size our memory by its number of brackets. */
+/* Limits of lists: far above any use, there so that a file cannot size our memory by its brackets. */
 enum { MAX_ADDRESSES = 1000000, MAX_FIELDS = 100000, MAX_PARTS = 100000, MAX_STRINGS = 10000 };
 
 /* Room for one more of @size octets behind @count; the new one is zeroed. */
@@ -43,13 +43,14 @@ enum origin param_origin(const struct mail_params *p, const char *name);
 /* The class of a malformed value of @which that @o gave. */
 enum err_class param_error_class(const struct param *which, enum origin o);
 /*
- * The place of a setting as an error opens: "--port", "MAILCHUTE_PORT", "job.json:3:9: port", or "port". @path is where in
- * the JSON; "" for the whole. Cut at @cap, NUL-ended.
+ * The place of a setting as an error opens: "--port", "MAILCHUTE_PORT", "job.json:3:9: port", or "port".
+ * @path is where in the JSON; "" for the whole. Cut at @cap, NUL-ended.
  */
 void param_place(char *out, size_t cap, const struct param *which, enum origin o, const char *file,
 		 unsigned line, unsigned column, const char *path);
 /* At finish: -1, with the place of setting @name in front. The class is by its origin. */
-int param_fail(const struct mail_params *p, const char *name, struct err *e, const char *fmt, ...) PRINTF(4, 5);
+int param_fail(const struct mail_params *p, const char *name, struct err *e, const char *fmt, ...)
+	PRINTF(4, 5);
 /* The same for an error that @e already holds. */
 int param_wrap(const struct mail_params *p, const char *name, struct err *e);
 

@@ -123,7 +123,8 @@ static void put_property(struct json_out *j, const struct param *which)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text), which->fallback ? "%s (default: %s)" : "%s", which->help, which->fallback);
+	snprintf(text, sizeof(text), which->fallback ? "%s (default: %s)" : "%s", which->help,
+		 which->fallback);
 	json_open(j, which->name, '{');
 	json_str(j, "description", text);
 	put_type(j, which);

@@ -114,7 +114,8 @@ static size_t scheme_length(const char *text)
 	static const char others[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-";
 	size_t len = strspn(text, others);
 
-	if (!len || text[len] != ':' || !strchr(letters, text[0]) || is_digit(text[len + 1]) || looks_like_v6(text))
+	if (!len || text[len] != ':' || !strchr(letters, text[0]) || is_digit(text[len + 1]) ||
+	    looks_like_v6(text))
 		return 0;
 	return len;
 }
@@ -160,12 +161,15 @@ static int server_text_read(const struct mail_params *p, struct server_text *st,
 			st->scheme = &schemes[i];
 	/* Not shown: what is before an '@' may well be a password. */
 	if (strchr(text, '@') && (!st->scheme || !st->scheme->unix_socket))
-		return param_fail(p, "server", e, "holds an '@'; the name belongs in username (--username), the password "
+		return param_fail(p, "server", e,
+				  "holds an '@'; the name belongs in username (--username), the password "
 				  "in password (--password-env, -file, -command or -fd)");
 	if (len && !st->scheme)
-		return server_fail(p, text, "not a mail server; use host, host:port or a URL with " SCHEMES, e);
+		return server_fail(p, text, "not a mail server; use host, host:port or a URL with " SCHEMES,
+				   e);
 	if (!len && *text == '/')
-		return server_fail(p, text, "a Unix socket is given with unix_socket, or as lmtp+unix:/path", e);
+		return server_fail(p, text, "a Unix socket is given with unix_socket, or as lmtp+unix:/path",
+				   e);
 	why = len ? url_read(st, text + len + 1, copy) : authority_read(st, text);
 	return why ? server_fail(p, text, why, e) : 0;
 }
@@ -188,8 +192,9 @@ static struct tls_wish tls_wish_of(const struct mail_params *p)
 	return w;
 }
 
-/* smtps: and lmtps: are a wish too, of the origin of `server`. starttls: false alone has nothing to say against them. */
-static int scheme_wish(const struct mail_params *p, const struct scheme *scheme, struct tls_wish *w, struct err *e)
+/* smtps: and lmtps: are a wish too, of the origin of `server`; starttls: false alone does not contradict. */
+static int scheme_wish(const struct mail_params *p, const struct scheme *scheme, struct tls_wish *w,
+		       struct err *e)
 {
 	enum origin server = param_origin(p, "server");
 
@@ -199,8 +204,8 @@ static int scheme_wish(const struct mail_params *p, const struct scheme *scheme,
 		if (w->origin > server)
 			return 0;
 		if (w->origin == server)
-			return err_set(e, ERR_USAGE, "%s: in server and %s contradict each other", scheme->name,
-				       w->starttls ? "starttls" : "tls: false");
+			return err_set(e, ERR_USAGE, "%s: in server and %s contradict each other",
+				       scheme->name, w->starttls ? "starttls" : "tls: false");
 	}
 	*w = (struct tls_wish){ .origin = server, .tls = true };
 	return 0;
@@ -227,7 +232,11 @@ static enum tls_mode tls_mode_of(const struct server *s, const struct tls_wish *
 		return TLS_IMPLICIT;
 	if (s->loopback)
 		return TLS_NEVER;
-	mode = s->port == PORT_SMTPS ? TLS_IMPLICIT : s->port == PORT_SUBMISSION ? TLS_STARTTLS : TLS_IF_OFFERED;
+	mode = TLS_IF_OFFERED;
+	if (s->port == PORT_SMTPS)
+		mode = TLS_IMPLICIT;
+	else if (s->port == PORT_SUBMISSION)
+		mode = TLS_STARTTLS;
 	if (mode == TLS_IMPLICIT && w->no_tls)
 		mode = TLS_IF_OFFERED;
 	if (mode != TLS_IMPLICIT && w->no_starttls)
@@ -235,7 +244,8 @@ static enum tls_mode tls_mode_of(const struct server *s, const struct tls_wish *
 	return mode;
 }
 
-static int set_protocol(const struct mail_params *p, struct server *s, const struct scheme *scheme, struct err *e)
+static int set_protocol(const struct mail_params *p, struct server *s, const struct scheme *scheme,
+			struct err *e)
 {
 	enum origin lmtp = param_origin(p, "lmtp"), server = param_origin(p, "server");
 
@@ -268,7 +278,7 @@ static int set_tls(const struct mail_params *p, struct server *s, const struct s
 		s->port = port ? port : default_port(s, &w, p->server.has_credentials);
 	s->tls = tls_mode_of(s, &w);
 	s->tls_asked = w.tls || w.starttls;
-	/* RFC 8689 4.2.1: a message that requires TLS goes over nothing else, so asking for the one asks for the other. */
+	/* RFC 8689 4.2.1: a message that requires TLS goes over nothing else, so it asks for the upgrade too. */
 	if (p->require_tls && s->tls != TLS_IMPLICIT) {
 		if (w.no_starttls)
 			return err_set(e, ERR_USAGE, "require_tls and starttls: false contradict each other");
@@ -281,13 +291,16 @@ static int set_tls(const struct mail_params *p, struct server *s, const struct s
 static int check_server(const struct mail_params *p, const struct server *s, struct err *e)
 {
 	if (s->unix_socket && s->tls == TLS_STARTTLS)
-		return err_set(e, ERR_USAGE, "STARTTLS is not for a Unix socket: nobody can listen in there (%s)",
+		return err_set(e, ERR_USAGE,
+			       "STARTTLS is not for a Unix socket: nobody can listen in there (%s)",
 			       s->unix_socket);
 	if (s->unix_socket && p->server.proxy)
-		return err_set(e, ERR_USAGE, "a Unix socket cannot be reached through a proxy (%s)", s->unix_socket);
+		return err_set(e, ERR_USAGE, "a Unix socket cannot be reached through a proxy (%s)",
+			       s->unix_socket);
 	/* RFC 2033, 5: a server there takes the whole line of recipients for SMTP's. */
 	if (!s->unix_socket && s->lmtp && s->port == PORT_SMTP)
-		return err_set(e, ERR_USAGE, "LMTP must not be used on port 25 (RFC 2033); its port is 24, or --port");
+		return err_set(e, ERR_USAGE,
+			       "LMTP must not be used on port 25 (RFC 2033); its port is 24, or --port");
 	return 0;
 }
 
@@ -295,15 +308,17 @@ static char *label_of(const struct server *s)
 {
 	if (s->unix_socket)
 		return xstrdup(s->unix_socket);
-	return strchr(s->host, ':') ? xasprintf("[%s]:%u", s->host, s->port) : xasprintf("%s:%u", s->host, s->port);
+	return strchr(s->host, ':') ? xasprintf("[%s]:%u", s->host, s->port)
+				    : xasprintf("%s:%u", s->host, s->port);
 }
 
 /* Work out @s, whose host or unix_socket is there. */
-static int server_complete(const struct mail_params *p, struct server *s, const struct scheme *scheme, unsigned port,
-			   struct err *e)
+static int server_complete(const struct mail_params *p, struct server *s, const struct scheme *scheme,
+			   unsigned port, struct err *e)
 {
 	s->loopback = s->unix_socket || (host_is_loopback(s->host) && !p->server.proxy);
-	if (set_protocol(p, s, scheme, e) < 0 || set_tls(p, s, scheme, port, e) < 0 || check_server(p, s, e) < 0)
+	if (set_protocol(p, s, scheme, e) < 0 || set_tls(p, s, scheme, port, e) < 0 ||
+	    check_server(p, s, e) < 0)
 		return -1;
 	s->label = label_of(s);
 	return 0;
@@ -373,8 +388,10 @@ static int mechanism_add(struct mail_params *p, const char *word, size_t len, st
 	near = nearest_word(word, len, next_mechanism, &first);
 	if (near)
 		return param_fail(p, "auth", e, "unknown mechanism '%s', did you mean '%s'?", shown, near);
-	return param_fail(p, "auth", e, "unknown mechanism '%s': PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, XOAUTH2, OAUTHBEARER, "
-			  "EXTERNAL, SCRAM-SHA-1, SCRAM-SHA-256, NTLM and GSSAPI are known", shown);
+	return param_fail(p, "auth", e,
+			  "unknown mechanism '%s': PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, XOAUTH2, OAUTHBEARER, "
+			  "EXTERNAL, SCRAM-SHA-1, SCRAM-SHA-256, NTLM and GSSAPI are known",
+			  shown);
 }
 
 /* "plain,login" is two. */
@@ -398,7 +415,8 @@ static int mechanisms_read(struct mail_params *p, struct err *e)
 }
 
 /* A secret in the surroundings may be there for another run; one that was asked for has to have a use. */
-static int check_secret_used(const struct mail_params *p, const char *name, const struct secret *s, struct err *e)
+static int check_secret_used(const struct mail_params *p, const char *name, const struct secret *s,
+			     struct err *e)
 {
 	if (s->kind == SECRET_NONE || p->server.username || param_origin(p, name) <= ORIGIN_ENV)
 		return 0;
@@ -423,9 +441,11 @@ static int credentials_finish(struct mail_params *p, struct err *e)
 		return 0;
 	}
 	if (!token && !(s->mechanisms & ~(unsigned)AUTH_TOKEN))
-		return err_set(e, ERR_USAGE, "auth allows only XOAUTH2 or OAUTHBEARER, and no oauth2_token is given");
+		return err_set(e, ERR_USAGE,
+			       "auth allows only XOAUTH2 or OAUTHBEARER, and no oauth2_token is given");
 	if (token && s->password.kind == SECRET_NONE && !(s->mechanisms & AUTH_TOKEN))
-		return err_set(e, ERR_USAGE, "auth does not allow XOAUTH2 or OAUTHBEARER, which oauth2_token is for");
+		return err_set(e, ERR_USAGE,
+			       "auth does not allow XOAUTH2 or OAUTHBEARER, which oauth2_token is for");
 	return 0;
 }
 
@@ -438,7 +458,8 @@ static int settle_where(struct mail_params *p, bool *ret_socket, struct err *e)
 	if (!p->server.unix_socket || !p->server.server.count)
 		return 0;
 	if (server == path)
-		return err_set(e, ERR_USAGE, "server and unix_socket exclude each other: one says where to connect");
+		return err_set(e, ERR_USAGE,
+			       "server and unix_socket exclude each other: one says where to connect");
 	*ret_socket = path > server;
 	return 0;
 }

@@ -16,16 +16,78 @@ static const struct param *named(const char *name)
 static void test_complete(void)
 {
 	static const char *const names[] = {
-		"server", "port", "tls", "starttls", "lmtp", "unix_socket", "helo_name", "domain", "username", "user",
-		"password", "auth", "oauth2_token", "tls_verify", "tls_ca_file", "tls_cert_file", "tls_key_file",
-		"tls_min_version", "tls_pinned_key", "allow_insecure_auth", "proxy", "interface", "ip_version",
-		"connect_timeout", "timeout", "dot_timeout", "max_time", "limit_rate", "max_rcpt",
-		"from", "sender", "envelope_from", "to", "cc", "bcc", "rcpt", "reply_to", "subject", "date", "zone",
-		"message_id", "in_reply_to", "references", "headers", "auto_submitted", "priority", "dsn_notify",
-		"dsn_return", "dsn_envid", "require_tls", "all_or_nothing",
-		"body", "body_file", "html", "html_file", "attachments", "attach", "charset", "encoding", "message_file",
-		"stream", "files_dir",
-		"report", "dry_run", "output", "print_params", "print_schema", "verbose", "quiet", "params", "help", "version",
+		"server",
+		"port",
+		"tls",
+		"starttls",
+		"lmtp",
+		"unix_socket",
+		"helo_name",
+		"domain",
+		"username",
+		"user",
+		"password",
+		"auth",
+		"oauth2_token",
+		"tls_verify",
+		"tls_ca_file",
+		"tls_cert_file",
+		"tls_key_file",
+		"tls_min_version",
+		"tls_pinned_key",
+		"allow_insecure_auth",
+		"proxy",
+		"interface",
+		"ip_version",
+		"connect_timeout",
+		"timeout",
+		"dot_timeout",
+		"max_time",
+		"limit_rate",
+		"max_rcpt",
+		"from",
+		"sender",
+		"envelope_from",
+		"to",
+		"cc",
+		"bcc",
+		"rcpt",
+		"reply_to",
+		"subject",
+		"date",
+		"zone",
+		"message_id",
+		"in_reply_to",
+		"references",
+		"headers",
+		"auto_submitted",
+		"priority",
+		"dsn_notify",
+		"dsn_return",
+		"dsn_envid",
+		"require_tls",
+		"all_or_nothing",
+		"body",
+		"body_file",
+		"html",
+		"html_file",
+		"attachments",
+		"attach",
+		"charset",
+		"encoding",
+		"message_file",
+		"stream",
+		"files_dir",
+		"report",
+		"dry_run",
+		"output",
+		"print_params",
+		"print_schema",
+		"verbose",
+		"quiet",
+		"params",
+		"help",
+		"version",
 	};
 
 	test_case("every setting of the interface has a row");
@@ -48,13 +110,15 @@ static void test_rows(void)
 	check(n <= PARAM_MAX);
 	for (size_t i = 0; i < n; i++) {
 		const struct param *p = &table[i];
-		bool whole = p->help && *p->help && (p->type == PARAM_BOOL || p->type == PARAM_ACTION) == !p->arg;
+		bool whole =
+			p->help && *p->help && (p->type == PARAM_BOOL || p->type == PARAM_ACTION) == !p->arg;
 
 		if (p->type == PARAM_ACTION)
 			whole = p->help != NULL;
 		whole = whole && (p->type == PARAM_ENUM) == (p->choices != NULL);
 		whole = whole && p->help[strlen(p->help) - 1] != '.' && strlen(p->help) < 90;
-		whole = whole && (p->type == PARAM_ACTION || p->offset < offsetof(struct mail_params, origin));
+		whole = whole &&
+			(p->type == PARAM_ACTION || p->offset < offsetof(struct mail_params, origin));
 		if (!whole)
 			printf("# row %s\n", p->name);
 		check(whole);
@@ -63,7 +127,8 @@ static void test_rows(void)
 		check(!p->alias || named(p->alias) == p);
 		check(!p->letter || param_by_letter(p->letter) == p);
 		for (size_t k = 0; k < i; k++)
-			check(p->type == PARAM_ACTION || table[k].type == PARAM_ACTION || p->offset != table[k].offset);
+			check(p->type == PARAM_ACTION || table[k].type == PARAM_ACTION ||
+			      p->offset != table[k].offset);
 	}
 	check(param_by_letter('\0') == NULL);
 	check(param_by_letter('Z') == NULL);
@@ -84,11 +149,23 @@ static void test_rows(void)
 /* rows: JSN-07 */
 static void test_nearest(void)
 {
-	static const struct { const char *word, *near; } cases[] = {
-		{"subjet", "subject"}, {"Subject", "subject"}, {"form", "from"}, {"reply-to", "reply_to"},
-		{"attachement", "attachments"}, {"start_tls", "starttls"}, {"passwort", "password"}, {"TO", "to"},
-		{"usr", "user"}, {"messageid", "message_id"}, {"xyzzyx", NULL}, {"", NULL}, {"foo", NULL},
-		{"envelopefrom", "envelope_from"}, {"tls_cafile", "tls_ca_file"},
+	static const struct { const char *word, *near;
+	} cases[] = {
+		{"subjet", "subject"},
+		{"Subject", "subject"},
+		{"form", "from"},
+		{"reply-to", "reply_to"},
+		{"attachement", "attachments"},
+		{"start_tls", "starttls"},
+		{"passwort", "password"},
+		{"TO", "to"},
+		{"usr", "user"},
+		{"messageid", "message_id"},
+		{"xyzzyx", NULL},
+		{"", NULL},
+		{"foo", NULL},
+		{"envelopefrom", "envelope_from"},
+		{"tls_cafile", "tls_ca_file"},
 		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
 	};
 

@@ -1,0 +1,169 @@
+/* Readers of lists: strings, recipients, header fields. See params_read.h. */
+
+#include "model/params_read.h"
+
+#include "base/xalloc.h"
+
+#include <string.h>
+
+static int add_string(const struct reader *r, const struct value *v, struct strlist *l)
+{
+	char *s;
+
+	if (l->count >= MAX_STRINGS)
+		return reader_fail(r, v, "more than %d", MAX_STRINGS);
+	if (read_line(r, v, &s) < 0)
+		return -1;
+	strlist_add(l, s);
+	return 0;
+}
+
+int read_strs(const struct reader *r, const struct value *v, union field_of *f)
+{
+	if (value_is_string(v))
+		return add_string(r, v, &f->strs);
+	if (v->type != VALUE_LIST)
+		return reader_wrong_type(r, v, "a string or a list of strings");
+	for (v = v->first; v; v = v->next)
+		if (add_string(r, v, &f->strs) < 0)
+			return -1;
+	return 0;
+}
+
+static int read_rcpt_object(const struct reader *r, const struct value *v, struct rcpt_param *rcpt)
+{
+	static const char *const keys[] = { "address", "notify", "orcpt", NULL };
+	const struct value *address = value_get(v, "address"), *notify = value_get(v, "notify"),
+			   *orcpt = value_get(v, "orcpt");
+
+	if (reader_check_keys(r, v, keys) < 0)
+		return -1;
+	if (!address)
+		return reader_fail(r, v, "needs an 'address'");
+	if (read_line(r, address, &rcpt->address) < 0)
+		return -1;
+	if (notify && notify->type == VALUE_LIST && read_joined(r, notify, &rcpt->notify) < 0)
+		return -1;
+	if (notify && notify->type != VALUE_LIST && read_line(r, notify, &rcpt->notify) < 0)
+		return -1;
+	return orcpt ? read_line(r, orcpt, &rcpt->orcpt) : 0;
+}
+
+static int add_rcpt(const struct reader *r, const struct value *v, struct rcpts *l)
+{
+	struct rcpt_param *rcpt;
+
+	if (l->count >= MAX_ADDRESSES)
+		return reader_fail(r, v, "more than %d recipients", MAX_ADDRESSES);
+	l->item = list_more(l->item, l->count, &l->cap, sizeof(*l->item));
+	rcpt = &l->item[l->count++];    /* counted at once: what it owns is then released whatever happens */
+	if (v->type == VALUE_OBJECT)
+		return read_rcpt_object(r, v, rcpt);
+	if (!value_is_string(v))
+		return reader_wrong_type(r, v, "an address (a string or an object)");
+	return read_line(r, v, &rcpt->address);
+}
+
+int read_rcpts(const struct reader *r, const struct value *v, union field_of *f)
+{
+	if (v->type == VALUE_LIST) {
+		for (v = v->first; v; v = v->next)
+			if (add_rcpt(r, v, &f->rcpts) < 0)
+				return -1;
+		return 0;
+	}
+	if (!value_is_string(v) && v->type != VALUE_OBJECT)
+		return reader_wrong_type(r, v, "an address (a string or an object) or a list of them");
+	return add_rcpt(r, v, &f->rcpts);
+}
+
+static int add_field(struct fields_reader *fr, const char *name, size_t name_len, const struct value *value)
+{
+	struct field *f;
+	char *text;
+
+	if (fr->fields->count >= MAX_FIELDS)
+		return reader_fail(fr->r, value, "more than %d fields", MAX_FIELDS);
+	if (read_line(fr->r, value, &text) < 0)
+		return -1;
+	fields_add(fr->fields, xmemdup0(name, name_len), text);
+	f = &fr->fields->item[fr->fields->count - 1];
+	if ((fr->whole ? message_field_check(f, fr->r->e) : field_check(f, fr->r->e)) < 0)
+		return reader_wrap(fr->r, value);
+	return 0;
+}
+
+/* {"X-A": "v", "X-B": ["v", "w"]} */
+static int read_fields_object(struct fields_reader *fr, const struct value *object)
+{
+	for (const struct value *v = object->first; v; v = v->next) {
+		if (v->type != VALUE_LIST && v->type != VALUE_STR)
+			return reader_wrong_type(fr->r, v, "a string or a list of strings");
+		if (v->type == VALUE_STR && add_field(fr, v->key, strlen(v->key), v) < 0)
+			return -1;
+		for (const struct value *each = v->first; each; each = each->next)
+			if (add_field(fr, v->key, strlen(v->key), each) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+/* ["X-A", "v"] or {"name": "X-A", "value": "v"} */
+static int read_field_pair(struct fields_reader *fr, const struct value *pair)
+{
+	static const char *const keys[] = { "name", "value", NULL };
+	const struct value *name, *value;
+
+	if (pair->type == VALUE_OBJECT) {
+		if (reader_check_keys(fr->r, pair, keys) < 0)
+			return -1;
+		name = value_get(pair, "name");
+		value = value_get(pair, "value");
+		if (!name || !value)
+			return reader_fail(fr->r, pair, "needs 'name' and 'value'");
+	} else if (pair->type == VALUE_LIST) {
+		name = pair->first;
+		value = name ? name->next : NULL;
+		if (!value || value->next)
+			return reader_fail(fr->r, pair, "must be a pair [name, value]");
+	} else {
+		return reader_wrong_type(fr->r, pair, "a pair [name, value] or an object of name and value");
+	}
+	if (name->type != VALUE_STR)
+		return reader_wrong_type(fr->r, name, "a string");
+	return add_field(fr, name->str, name->len, value);
+}
+
+/* "X-A: v", as a flag has it. The name must be right; the white space before the value is not part of it. */
+static int read_field_line(struct fields_reader *fr, const struct value *word)
+{
+	const char *colon = memchr(word->str, ':', word->len);
+	struct value value = *word;
+
+	if (!colon)
+		return reader_fail(fr->r, word, "must be 'Name: value', not '%s'",
+				   value_shown(word->str, word->len).text);
+	value.str = (char *)colon + 1;
+	value.str += strspn(value.str, " \t");
+	value.len = strlen(value.str);
+	return add_field(fr, word->str, (size_t)(colon - word->str), &value);
+}
+
+int read_fields_value(struct fields_reader *fr, const struct value *v)
+{
+	if (v->type == VALUE_TEXT)
+		return read_field_line(fr, v);
+	if (v->type == VALUE_OBJECT)
+		return read_fields_object(fr, v);
+	if (v->type != VALUE_LIST)
+		return reader_wrong_type(fr->r, v, "an object or a list of pairs");
+	for (v = v->first; v; v = v->next)
+		if (read_field_pair(fr, v) < 0)
+			return -1;
+	return 0;
+}
+
+int read_fields(const struct reader *r, const struct value *v, union field_of *f)
+{
+	return read_fields_value(&(struct fields_reader){ r, &f->fields, true }, v);
+}
