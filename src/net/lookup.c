@@ -1,0 +1,113 @@
+/* See lookup.h. */
+#include "net/lookup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/xalloc.h"
+
+/* Shared by the two threads; the last to let go frees it. */
+struct job {
+	atomic_int holders;
+	int pipe[2];                    /* closing [1] says that the answer is there */
+	int family;
+	char *host;
+	struct lookup_result result;
+};
+
+static void job_release(struct job *j)
+{
+	if (atomic_fetch_sub(&j->holders, 1) != 1)
+		return;
+	close(j->pipe[0]);
+	free(j->host);
+	free(j);
+}
+
+static void keep_answer(struct lookup_result *r, const struct addrinfo *list)
+{
+	for (; list && r->n < LOOKUP_MAX; list = list->ai_next)
+		if (getnameinfo(list->ai_addr, list->ai_addrlen, r->address[r->n], ADDRESS_MAX, NULL, 0,
+				NI_NUMERICHOST) == 0)
+			r->n++;
+}
+
+static void *job_run(void *arg)
+{
+	struct job *j = arg;
+	struct addrinfo want = { .ai_family = j->family, .ai_socktype = SOCK_STREAM }, *list = NULL;
+
+	j->result.rc = getaddrinfo(j->host, NULL, &want, &list);
+	if (j->result.rc == 0)
+		keep_answer(&j->result, list);
+	if (list)
+		freeaddrinfo(list);
+	close(j->pipe[1]);
+	job_release(j);
+	return NULL;
+}
+
+/* The answer came (true), or the time or a signal did. */
+static bool job_wait(struct job *j, int64_t until_ms)
+{
+	struct pollfd p[2] = { { .fd = j->pipe[0], .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN } };
+
+	for (;;) {
+		const int64_t left = until_ms - io_now_ms();
+
+		if (io_signal_heard || left <= 0)
+			return false;
+		/* An hour at a time: poll() takes an int. */
+		if (poll(p, 2, left > 3600000 ? 3600000 : (int)left) > 0 && p[0].revents)
+			return true;
+	}
+}
+
+int lookup(struct lookup_result *ret, const char *host, int family, int64_t until_ms)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+	pthread_t thread;
+	bool heard;
+
+	if (pipe2(j->pipe, O_CLOEXEC) < 0) {
+		free(j);
+		return -1;
+	}
+	atomic_init(&j->holders, 2);
+	j->family = family;
+	j->host = xstrdup(host);
+	if (pthread_create(&thread, NULL, job_run, j) != 0) {
+		close(j->pipe[1]);
+		atomic_store(&j->holders, 1);
+		job_release(j);
+		return -1;
+	}
+	pthread_detach(thread);
+	heard = job_wait(j, until_ms);
+	if (heard)
+		*ret = j->result;
+	job_release(j);
+	return heard ? 0 : -1;
+}
+
+bool lookup_says_unknown(int rc)
+{
+#ifdef EAI_NODATA
+	if (rc == EAI_NODATA)
+		return true;
+#endif
+#ifdef EAI_ADDRFAMILY
+	if (rc == EAI_ADDRFAMILY)
+		return true;
+#endif
+	return rc == EAI_NONAME;
+}
