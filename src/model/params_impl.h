@@ -6,6 +6,7 @@
  * writer (with the exact place in the JSON) and finish (for the C interface) make.
  */
 
+#include "base/err.h"
 #include "model/mail_params.h"
 #include "model/value.h"
 
