@@ -87,7 +87,8 @@ static void check_verdicts(const char *what, const struct verdict *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct asked *a = &v[i].asked;
 
-		test_case("%s: %s %s=%s %s", what, a->json ? a->json : "", a->words[0].name ? a->words[0].name : "",
+		test_case("%s: %s %s=%s %s", what, a->json ? a->json : "",
+			a->words[0].name ? a->words[0].name : "",
 			  a->words[0].text ? a->words[0].text : "", a->words[1].text ? a->words[1].text : "");
 		check_verdict(a, v[i].exit, v[i].part);
 	}
@@ -99,7 +100,7 @@ static void check_verdicts(const char *what, const struct verdict *v, size_t n)
 
 enum { A_NULL = 1, A_BOOL = 2, A_INT = 4, A_STR = 8, A_LIST = 16, A_OBJECT = 32 };
 
-/* Which JSON types a setting takes at all. The values below are malformed for some settings; the type is what counts. */
+/* Which JSON types a setting takes at all. Some values below are malformed for it; the type is what counts. */
 static unsigned types_taken(const struct param *p)
 {
 	switch (p->type) {
@@ -123,7 +124,8 @@ static unsigned types_taken(const struct param *p)
 static void test_type_matrix(void)
 {
 	static const struct { unsigned type; const char *json; } values[] = {
-		{A_NULL, "null"}, {A_BOOL, "true"}, {A_INT, "1"}, {A_STR, "\"text\""}, {A_LIST, "[]"}, {A_OBJECT, "{}"},
+		{A_NULL, "null"}, {A_BOOL, "true"}, {A_INT, "1"}, {A_STR, "\"text\""}, {A_LIST, "[]"},
+		{A_OBJECT, "{}"},
 		{A_LIST, "[null]"}, {A_LIST, "[true]"}, {A_LIST, "[7]"}, {A_LIST, "[[[]]]"},
 	};
 	size_t n;
@@ -171,7 +173,8 @@ static void test_json_errors(void)
 		{{"{\"to\":\"a@b.example\",\n\"attachments\":[\"x\",{\"pth\":\"y\"}]}"}, 65,
 		 "job.json:2:27: attachments[1].pth: unknown key, did you mean 'path'?"},
 		{{"{\"subjet\":\"x\"}"}, 65, "did you mean 'subject'"},
-		{{"{\"to\":{\"adress\":\"a@b.example\"}}"}, 65, "to.adress: unknown key, did you mean 'address'?"},
+		{{"{\"to\":{\"adress\":\"a@b.example\"}}"}, 65,
+		 "to.adress: unknown key, did you mean 'address'?"},
 		{{"{\"to\":{\"notify\":\"never\"}}"}, 65, "to: needs an 'address'"},
 		{{"{\"to\":[\"a@b.example\",7]}"}, 65, "job.json:1:22: to[1]: must be an address"},
 		{{"{\"password\":{\"envv\":\"X\"}}"}, 65, "password.envv: unknown key, did you mean 'env'?"},
@@ -187,20 +190,28 @@ static void test_json_errors(void)
 		{{"{\"body\":{\"parts\":[{\"headers\":{}}]}}"}, 65, "body.parts[0]: needs a 'body'"},
 		{{"{\"body\":{\"parts\":[{\"body\":{\"parts\":[{\"bdy\":\"x\"}]}}]}}"}, 65,
 		 "body.parts[0].body.parts[0].bdy: unknown key, did you mean 'body'?"},
-		{{"{\"body\":{\"parts\":[{\"body\":\"a\"},{\"body\":7}]}}"}, 65, "body.parts[1].body: must be a string"},
-		{{"{\"body\":{\"text\":\"x\",\"preamble\":\"y\"}}"}, 65, "body.preamble: belongs to a body with parts"},
+		{{"{\"body\":{\"parts\":[{\"body\":\"a\"},{\"body\":7}]}}"}, 65,
+		 "body.parts[1].body: must be a string"},
+		{{"{\"body\":{\"text\":\"x\",\"preamble\":\"y\"}}"}, 65,
+		 "body.preamble: belongs to a body with parts"},
 		{{"{\"body\":{\"base64\":\"!!\"}}"}, 65, "body.base64: "},
 		{{"{\"body\":{\"fd\":65536}}"}, 65, "body.fd: must be a descriptor"},
 		{{"{\"attachments\":{\"path\":\"a\",\"text\":\"b\"}}"}, 65, "exclude each other"},
-		{{"{\"attachments\":[{\"filename\":\"a\"}]}"}, 65, "attachments[0]: needs one of path, text, base64, fd"},
-		{{"{\"attachments\":{\"path\":\"a\",\"disposition\":\"inlin\"}}"}, 65, "attachment or inline"},
-		{{"{\"attachments\":{\"path\":\"a\",\"encoding\":\"uu\"}}"}, 65, "attachments.encoding: must be"},
+		{{"{\"attachments\":[{\"filename\":\"a\"}]}"}, 65,
+		 "attachments[0]: needs one of path, text, base64, fd"},
+		{{"{\"attachments\":{\"path\":\"a\",\"disposition\":\"inlin\"}}"}, 65,
+		 "attachment or inline"},
+		{{"{\"attachments\":{\"path\":\"a\",\"encoding\":\"uu\"}}"}, 65,
+		 "attachments.encoding: must be"},
 		{{"{\"attachments\":{\"path\":\"a\",\"type\":\"text\"}}"}, 65, "attachments.type: "},
-		{{"{\"attachments\":{\"path\":\"a\",\"content_id\":\"a b\"}}"}, 65, "attachments.content_id: "},
-		{{"{\"attachments\":{\"path\":\"a\",\"encoded\":\"yes\"}}"}, 65, "attachments.encoded: must be true or false"},
+		{{"{\"attachments\":{\"path\":\"a\",\"content_id\":\"a b\"}}"}, 65,
+		 "attachments.content_id: "},
+		{{"{\"attachments\":{\"path\":\"a\",\"encoded\":\"yes\"}}"}, 65,
+		 "attachments.encoded: must be true or false"},
 		{{"{\"attachments\":{\"path\":\"\"}}"}, 65, "must not be empty"},
 		{{"{\"headers\":{\"X A\":\"b\"}}"}, 65, "headers.X A: "},
-		{{"{\"headers\":{\"X-A\":\"b\\r\\nBcc: c@d\"}}"}, 65, "headers.X-A: must not hold a line break"},
+		{{"{\"headers\":{\"X-A\":\"b\\r\\nBcc: c@d\"}}"}, 65,
+		 "headers.X-A: must not hold a line break"},
 		{{"{\"headers\":[[\"X-A\",\"b\\nc\"]]}"}, 65, "headers[0][1]: must not hold a line break"},
 		{{"{\"headers\":[[\"X-A\"]]}"}, 65, "headers[0]: must be a pair"},
 		{{"{\"headers\":[[\"X-A\",\"b\",\"c\"]]}"}, 65, "headers[0]: must be a pair"},
@@ -235,36 +246,44 @@ static void test_json_errors(void)
 static void test_words(void)
 {
 	static const char *const bad_numbers[] = {
-		"0", "-1", "65536", "99999999999", "25x", " 25", "0x19", "1e3", "", "\xd9\xa2\xd9\xa5", "+25", "25 ", "2.5",
+		"0", "-1", "65536", "99999999999", "25x", " 25", "0x19", "1e3", "", "\xd9\xa2\xd9\xa5", "+25",
+		"25 ", "2.5",
 		"18446744073709551617", "99999999999999999999999999x",
 	};
 	static const struct verdict cases[] = {
-		{{.words = {FLAG("timeout", "-5")}}, 64, "--timeout: must be an integer from 1 to 86400, not '-5'"},
+		{{.words = {FLAG("timeout", "-5")}}, 64,
+		 "--timeout: must be an integer from 1 to 86400, not '-5'"},
 		{{.words = {FLAG("timeout", "NaN")}}, 64, "--timeout: "},
 		{{.words = {FLAG("timeout", "0")}}, 64, "--timeout: "},
-		{{.words = {FLAG("connect_timeout", "86401")}}, 64, "--connect-timeout: must be an integer from 1 to 86400"},
+		{{.words = {FLAG("connect_timeout", "86401")}}, 64,
+		 "--connect-timeout: must be an integer from 1 to 86400"},
 		{{.words = {FLAG("max_time", "99999999999999999999")}}, 64, "--max-time: "},
 		{{.words = {FLAG("max_rcpt", "0")}}, 64, "--max-rcpt: must be an integer from 1 to"},
-		{{.words = {FLAG("limit_rate", "10x")}}, 64, "--limit-rate: must be an integer, K, M or G may follow"},
+		{{.words = {FLAG("limit_rate", "10x")}}, 64,
+		 "--limit-rate: must be an integer, K, M or G may follow"},
 		{{.words = {FLAG("limit_rate", "K")}}, 64, "--limit-rate: "},
 		{{.words = {FLAG("limit_rate", "-1K")}}, 64, "--limit-rate: "},
-		{{.words = {FLAG("limit_rate", "99999999999999999999")}}, 64, "must be from 0 to 9223372036854775807"},
+		{{.words = {FLAG("limit_rate", "99999999999999999999")}}, 64,
+		 "must be from 0 to 9223372036854775807"},
 		{{.words = {FLAG("limit_rate", "9007199254740992G")}}, 64, "must be from 0 to"},
 		{{.words = {FLAG("limit_rate", "")}}, 64, "--limit-rate: "},
 		{{.words = {FLAG("tls", "perhaps")}}, 64, "--tls: must be true or false, not 'perhaps'"},
 		{{.words = {VAR("tls", "")}}, 64, "MAILCHUTE_TLS: must be true or false"},
 		{{.words = {VAR("port", "x")}}, 64, "MAILCHUTE_PORT: "},
 		{{.words = {CONF("port", "x")}}, 78, "port: "},
-		{{.words = {FLAG("report", "jsno")}}, 64, "--report: must be text or json, not 'jsno'; did you mean 'json'?"},
+		{{.words = {FLAG("report", "jsno")}}, 64,
+		 "--report: must be text or json, not 'jsno'; did you mean 'json'?"},
 		{{.words = {FLAG("subject", "caf\xe9")}}, 65, "--subject: is not UTF-8 at octet 4"},
 		{{.words = {FLAG("from", "caf\xe9 <a@b.example>")}}, 65, "--from: is not UTF-8 at octet 4"},
 		{{.words = {FLAG("body_file", "caf\xe9"), TO}}, 0, NULL},
 		{{.words = {FLAG("body_file", "")}}, 64, "--body-file: must not be empty"},
 		{{.words = {FLAG("headers", "X-A")}}, 65, "--headers: must be 'Name: value'"},
 		{{.words = {FLAG("headers", "X A: b")}}, 65, "--headers: "},
-		{{.words = {FLAG("password", "secret")}}, 64, "--password: other users of this machine can read it; use --password-env"},
+		{{.words = {FLAG("password", "secret")}}, 64,
+		 "--password: other users of this machine can read it; use --password-env"},
 		{{.words = {FLAG("oauth2_token", "secret")}}, 64, "--oauth2-token-env"},
-		{{.words = {FLAG("attachments", "[{\"pth\":\"x\"}]")}}, 65, "--attachments: [0].pth: unknown key, did you mean 'path'?"},
+		{{.words = {FLAG("attachments", "[{\"pth\":\"x\"}]")}}, 65,
+		 "--attachments: [0].pth: unknown key, did you mean 'path'?"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad_numbers); i++) {
@@ -279,7 +298,8 @@ static void test_words(void)
 static void test_word_values(void)
 {
 	static const struct asked a = { .words = {
-		FLAG("limit_rate", "10k"), FLAG("port", "025"), VAR("tls_verify", "no"), VAR("all_or_nothing", "ON"),
+		FLAG("limit_rate", "10k"), FLAG("port", "025"), VAR("tls_verify", "no"),
+		VAR("all_or_nothing", "ON"),
 		FLAG("headers", "X-A:  b:c "), FLAG("tls_min_version", "1.3"),
 	} };
 	struct mail_params p;
@@ -407,7 +427,8 @@ static void test_body_depth(void)
 static void test_origins(void)
 {
 	static const struct asked lower = { "{\"subject\":\"json\",\"cc\":[\"j@x.example\",\"k@x.example\"]}",
-		{FLAG("subject", "flag"), VAR("subject", "env"), FLAG("cc", "f@x.example"), FLAG("cc", "g@x.example"),
+		{FLAG("subject", "flag"), VAR("subject", "env"), FLAG("cc", "f@x.example"),
+		 FLAG("cc", "g@x.example"),
 		 VAR("cc", "e@x.example"), VAR("zone", "+0100")} };
 	static const struct asked twice = { "{}", {FLAG("from", "a@b.example"), FLAG("from", "c@d.example"),
 		VAR("port", "25"), VAR("port", "26"), FLAG("to", "x@y.example")} };
@@ -438,7 +459,8 @@ static void test_origins(void)
 	mail_params_clear(&p);
 
 	test_case("a bad value is an error also where a higher origin hides it");
-	check_verdict(&(struct asked){ "{}", {FLAG("port", "25"), VAR("port", "x"), TO} }, 64, "MAILCHUTE_PORT");
+	check_verdict(&(struct asked){ "{}", {FLAG("port", "25"), VAR("port", "x"), TO} }, 64,
+		"MAILCHUTE_PORT");
 
 	test_case("origins have names");
 	check_str(origin_name(ORIGIN_ENV), "environment");
@@ -455,16 +477,20 @@ static void test_servers_refused(void)
 {
 	static const char *const refused[][2] = {
 		{"", "must not be empty"}, {"mail example", NULL}, {"mail\texample", NULL}, {"mail/x", NULL},
-		{"mail@x", "username"}, {"mail?x", NULL}, {"mail#x", NULL}, {"mail%0d%0a", NULL}, {"mail\\x", NULL},
+		{"mail@x", "username"}, {"mail?x", NULL}, {"mail#x", NULL}, {"mail%0d%0a", NULL},
+		{"mail\\x", NULL},
 		{"mail\xe3\x80\x82" "example", NULL}, {"a..example", NULL}, {".example", NULL},
 		{"mail\r", "line break"}, {"mail\n", "line break"},
 		{"0123456789012345678901234567890123456789012345678901234567890123.example", NULL},
-		{"file:///tmp/x", "smtp:, smtps:, lmtp:"}, {"FILE://x", "smtp:"}, {"http://x", "smtp:"}, {"http:", "smtp:"},
+		{"file:///tmp/x", "smtp:, smtps:, lmtp:"}, {"FILE://x", "smtp:"}, {"http://x", "smtp:"},
+		{"http:", "smtp:"},
 		{"ftp://x", "smtp:"}, {"dict://x", "smtp:"}, {"gopher://x", "smtp:"}, {"scp://x", "smtp:"},
 		{"telnet://x", "smtp:"}, {"smtp://user:pw@x", "--password-env"}, {"smtp://x/path", "no path"},
 		{"smtp://x?y", "no path"}, {"smtp://", NULL}, {"smtp:", NULL}, {"x:0", "1 to 65535"},
-		{"x:65536", "1 to 65535"}, {"x:25x", "1 to 65535"}, {"x:", "not a mail server"}, {"[::1", "bracket"},
-		{"[::1]x", "bracket"}, {"[::1]:", "1 to 65535"}, {"::1::2:3", NULL}, {"/run/x", "unix_socket"},
+		{"x:65536", "1 to 65535"}, {"x:25x", "1 to 65535"}, {"x:", "not a mail server"},
+		{"[::1", "bracket"},
+		{"[::1]x", "bracket"}, {"[::1]:", "1 to 65535"}, {"::1::2:3", NULL},
+		{"/run/x", "unix_socket"},
 		{"lmtp+unix:run/x", "begin with '/'"}, {"lmtp+unix://host/run", "begin with '/'"},
 		{"lmtp+unix:/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 		 "xxxxxxxxxxxxxxxxxx", "107"},
@@ -501,25 +527,36 @@ static void test_servers(void)
 		const char *label;
 	} cases[] = {
 		{"mail.example", "mail.example", NULL, 25, false, TLS_IF_OFFERED, false, "mail.example:25"},
-		{"mail.example:2525", "mail.example", NULL, 2525, false, TLS_IF_OFFERED, false, "mail.example:2525"},
-		{"mail.example:465", "mail.example", NULL, 465, false, TLS_IMPLICIT, false, "mail.example:465"},
-		{"mail.example:587", "mail.example", NULL, 587, false, TLS_STARTTLS, false, "mail.example:587"},
+		{"mail.example:2525", "mail.example", NULL, 2525, false, TLS_IF_OFFERED, false,
+		 "mail.example:2525"},
+		{"mail.example:465", "mail.example", NULL, 465, false, TLS_IMPLICIT, false,
+		 "mail.example:465"},
+		{"mail.example:587", "mail.example", NULL, 587, false, TLS_STARTTLS, false,
+		 "mail.example:587"},
 		{"smtp:25", "smtp", NULL, 25, false, TLS_IF_OFFERED, false, "smtp:25"},
-		{"smtp:mail.example", "mail.example", NULL, 25, false, TLS_IF_OFFERED, false, "mail.example:25"},
-		{"smtp://mail.example/", "mail.example", NULL, 25, false, TLS_IF_OFFERED, false, "mail.example:25"},
-		{"SMTP://mail.example:587", "mail.example", NULL, 587, false, TLS_STARTTLS, false, "mail.example:587"},
-		{"smtps://mail.example", "mail.example", NULL, 465, false, TLS_IMPLICIT, false, "mail.example:465"},
-		{"smtps://mail.example:1465", "mail.example", NULL, 1465, false, TLS_IMPLICIT, false, "mail.example:1465"},
+		{"smtp:mail.example", "mail.example", NULL, 25, false, TLS_IF_OFFERED, false,
+		 "mail.example:25"},
+		{"smtp://mail.example/", "mail.example", NULL, 25, false, TLS_IF_OFFERED, false,
+		 "mail.example:25"},
+		{"SMTP://mail.example:587", "mail.example", NULL, 587, false, TLS_STARTTLS, false,
+		 "mail.example:587"},
+		{"smtps://mail.example", "mail.example", NULL, 465, false, TLS_IMPLICIT, false,
+		 "mail.example:465"},
+		{"smtps://mail.example:1465", "mail.example", NULL, 1465, false, TLS_IMPLICIT, false,
+		 "mail.example:1465"},
 		{"smtps://localhost", "localhost", NULL, 465, false, TLS_IMPLICIT, true, "localhost:465"},
-		{"lmtp://mail.example", "mail.example", NULL, 24, true, TLS_IF_OFFERED, false, "mail.example:24"},
-		{"lmtps:mail.example", "mail.example", NULL, 24, true, TLS_IMPLICIT, false, "mail.example:24"},
+		{"lmtp://mail.example", "mail.example", NULL, 24, true, TLS_IF_OFFERED, false,
+		 "mail.example:24"},
+		{"lmtps:mail.example", "mail.example", NULL, 24, true, TLS_IMPLICIT, false,
+		 "mail.example:24"},
 		{"lmtp+unix:/run/lmtp", NULL, "/run/lmtp", 0, true, TLS_NEVER, true, "/run/lmtp"},
 		{"lmtp+unix:///run/lmtp", NULL, "/run/lmtp", 0, true, TLS_NEVER, true, "/run/lmtp"},
 		{"[::1]", "::1", NULL, 25, false, TLS_NEVER, true, "[::1]:25"},
 		{"[::1]:2525", "::1", NULL, 2525, false, TLS_NEVER, true, "[::1]:2525"},
 		{"::1", "::1", NULL, 25, false, TLS_NEVER, true, "[::1]:25"},
 		{"2001:db8::25", "2001:db8::25", NULL, 25, false, TLS_IF_OFFERED, false, "[2001:db8::25]:25"},
-		{"smtp://[2001:db8::25]:26", "2001:db8::25", NULL, 26, false, TLS_IF_OFFERED, false, "[2001:db8::25]:26"},
+		{"smtp://[2001:db8::25]:26", "2001:db8::25", NULL, 26, false, TLS_IF_OFFERED, false,
+		 "[2001:db8::25]:26"},
 		{"127.0.0.1", "127.0.0.1", NULL, 25, false, TLS_NEVER, true, "127.0.0.1:25"},
 		{"127.9.9.9:587", "127.9.9.9", NULL, 587, false, TLS_NEVER, true, "127.9.9.9:587"},
 		{"LOCALHOST:465", "LOCALHOST", NULL, 465, false, TLS_NEVER, true, "LOCALHOST:465"},
@@ -558,8 +595,8 @@ static void test_servers(void)
 /* The tables of "Defaults" and "TLS and authentication": port and TLS by what is asked for. */
 static void test_ports_and_tls(void)
 {
-	enum { F = 1 };
-	static const struct { struct asked asked; unsigned port; enum tls_mode tls; bool asked_for, lmtp, loopback; } cases[] = {
+	static const struct { struct asked asked; unsigned port; enum tls_mode tls; bool asked_for, lmtp,
+		loopback; } cases[] = {
 		/* by default */
 		{{"{}"}, 25, TLS_NEVER, false, false, true},
 		{{"{\"server\":\"m.example\"}"}, 25, TLS_IF_OFFERED, false, false, false},
@@ -573,44 +610,69 @@ static void test_ports_and_tls(void)
 		/* asked for */
 		{{"{\"server\":\"m.example\",\"tls\":true}"}, 465, TLS_IMPLICIT, true, false, false},
 		{{"{\"server\":\"m.example\",\"starttls\":true}"}, 587, TLS_STARTTLS, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true,\"starttls\":true}"}, 587, TLS_STARTTLS, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":false,\"starttls\":true}"}, 587, TLS_STARTTLS, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true,\"starttls\":false}"}, 465, TLS_IMPLICIT, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true,\"port\":25}"}, 25, TLS_IMPLICIT, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true,\"lmtp\":true}"}, 24, TLS_IMPLICIT, true, true, false},
-		{{"{\"server\":\"m.example\",\"starttls\":true,\"lmtp\":true}"}, 24, TLS_STARTTLS, true, true, false},
+		{{"{\"server\":\"m.example\",\"tls\":true,\"starttls\":true}"}, 587, TLS_STARTTLS, true,
+		 false, false},
+		{{"{\"server\":\"m.example\",\"tls\":false,\"starttls\":true}"}, 587, TLS_STARTTLS, true,
+		 false, false},
+		{{"{\"server\":\"m.example\",\"tls\":true,\"starttls\":false}"}, 465, TLS_IMPLICIT, true,
+		 false, false},
+		{{"{\"server\":\"m.example\",\"tls\":true,\"port\":25}"}, 25, TLS_IMPLICIT, true, false,
+		 false},
+		{{"{\"server\":\"m.example\",\"tls\":true,\"lmtp\":true}"}, 24, TLS_IMPLICIT, true, true,
+		 false},
+		{{"{\"server\":\"m.example\",\"starttls\":true,\"lmtp\":true}"}, 24, TLS_STARTTLS, true, true,
+		 false},
 		{{"{\"starttls\":true}"}, 587, TLS_STARTTLS, true, false, true},
 		{{"{\"tls\":true,\"port\":10465}"}, 10465, TLS_IMPLICIT, true, false, true},
 		/* refused */
-		{{"{\"server\":\"m.example\",\"tls\":false,\"starttls\":false}"}, 25, TLS_NEVER, false, false, false},
+		{{"{\"server\":\"m.example\",\"tls\":false,\"starttls\":false}"}, 25, TLS_NEVER, false, false,
+		 false},
 		{{"{\"server\":\"m.example\",\"starttls\":false}"}, 25, TLS_NEVER, false, false, false},
-		{{"{\"server\":\"m.example\",\"port\":587,\"starttls\":false}"}, 587, TLS_NEVER, false, false, false},
-		{{"{\"server\":\"m.example\",\"port\":465,\"starttls\":false}"}, 465, TLS_IMPLICIT, false, false, false},
-		{{"{\"server\":\"m.example\",\"port\":465,\"tls\":false}"}, 465, TLS_IF_OFFERED, false, false, false},
-		{{"{\"server\":\"m.example\",\"port\":587,\"tls\":false}"}, 587, TLS_STARTTLS, false, false, false},
-		{{"{\"server\":\"m.example\",\"username\":\"u\",\"tls\":false,\"starttls\":false}"}, 587, TLS_NEVER, false, false,
+		{{"{\"server\":\"m.example\",\"port\":587,\"starttls\":false}"}, 587, TLS_NEVER, false, false,
+		 false},
+		{{"{\"server\":\"m.example\",\"port\":465,\"starttls\":false}"}, 465, TLS_IMPLICIT, false,
+		 false, false},
+		{{"{\"server\":\"m.example\",\"port\":465,\"tls\":false}"}, 465, TLS_IF_OFFERED, false, false,
+		 false},
+		{{"{\"server\":\"m.example\",\"port\":587,\"tls\":false}"}, 587, TLS_STARTTLS, false, false,
+		 false},
+		{{"{\"server\":\"m.example\",\"username\":\"u\",\"tls\":false,\"starttls\":false}"}, 587,
+		 TLS_NEVER, false, false,
 		 false},
 		/* the highest origin that names either decides */
-		{{"{\"server\":\"m.example\",\"starttls\":true}", {VAR("tls", "1")}}, 587, TLS_STARTTLS, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true}", {VAR("starttls", "1")}}, 465, TLS_IMPLICIT, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true}", {FLAG("starttls", "1")}}, 587, TLS_STARTTLS, true, false, false},
-		{{"{\"server\":\"m.example\",\"starttls\":true}", {FLAG("tls", "1")}}, 465, TLS_IMPLICIT, true, false, false},
-		{{"{\"server\":\"m.example\",\"tls\":true}", {FLAG("starttls", "0")}}, 25, TLS_NEVER, false, false, false},
+		{{"{\"server\":\"m.example\",\"starttls\":true}", {VAR("tls", "1")}}, 587, TLS_STARTTLS, true,
+		 false, false},
+		{{"{\"server\":\"m.example\",\"tls\":true}", {VAR("starttls", "1")}}, 465, TLS_IMPLICIT, true,
+		 false, false},
+		{{"{\"server\":\"m.example\",\"tls\":true}", {FLAG("starttls", "1")}}, 587, TLS_STARTTLS,
+		 true, false, false},
+		{{"{\"server\":\"m.example\",\"starttls\":true}", {FLAG("tls", "1")}}, 465, TLS_IMPLICIT,
+		 true, false, false},
+		{{"{\"server\":\"m.example\",\"tls\":true}", {FLAG("starttls", "0")}}, 25, TLS_NEVER, false,
+		 false, false},
 		/* a server's URL */
 		{{"{\"server\":\"smtps://m.example\",\"tls\":true}"}, 465, TLS_IMPLICIT, true, false, false},
-		{{"{\"server\":\"smtps://m.example\"}", {FLAG("starttls", "1")}}, 587, TLS_STARTTLS, true, false, false},
-		{{"{}", {FLAG("server", "smtps://m.example"), VAR("starttls", "1")}}, 465, TLS_IMPLICIT, true, false, false},
+		{{"{\"server\":\"smtps://m.example\"}", {FLAG("starttls", "1")}}, 587, TLS_STARTTLS, true,
+		 false, false},
+		{{"{}", {FLAG("server", "smtps://m.example"), VAR("starttls", "1")}}, 465, TLS_IMPLICIT, true,
+		 false, false},
 		{{"{\"server\":\"m.example:26\",\"port\":27}"}, 26, TLS_IF_OFFERED, false, false, false},
-		{{"{\"server\":\"m.example:26\"}", {FLAG("port", "27")}}, 27, TLS_IF_OFFERED, false, false, false},
-		{{"{\"server\":\"m.example:26\"}", {VAR("port", "27")}}, 26, TLS_IF_OFFERED, false, false, false},
+		{{"{\"server\":\"m.example:26\"}", {FLAG("port", "27")}}, 27, TLS_IF_OFFERED, false, false,
+		 false},
+		{{"{\"server\":\"m.example:26\"}", {VAR("port", "27")}}, 26, TLS_IF_OFFERED, false, false,
+		 false},
 		{{"{\"server\":\"lmtp://m.example\",\"lmtp\":true}"}, 24, TLS_IF_OFFERED, false, true, false},
-		{{"{\"server\":\"lmtp://m.example\"}", {VAR("lmtp", "0")}}, 24, TLS_IF_OFFERED, false, true, false},
+		{{"{\"server\":\"lmtp://m.example\"}", {VAR("lmtp", "0")}}, 24, TLS_IF_OFFERED, false, true,
+		 false},
 		/* a Unix socket; a proxy ends loopback; REQUIRETLS asks for TLS */
 		{{"{\"unix_socket\":\"/run/s\"}"}, 0, TLS_NEVER, false, false, true},
-		{{"{\"unix_socket\":\"/run/s\",\"lmtp\":true,\"username\":\"u\"}"}, 0, TLS_NEVER, false, true, true},
-		{{"{\"server\":\"localhost\",\"proxy\":\"socks5h://p:1080\"}"}, 25, TLS_IF_OFFERED, false, false, false},
+		{{"{\"unix_socket\":\"/run/s\",\"lmtp\":true,\"username\":\"u\"}"}, 0, TLS_NEVER, false, true,
+		 true},
+		{{"{\"server\":\"localhost\",\"proxy\":\"socks5h://p:1080\"}"}, 25, TLS_IF_OFFERED, false,
+		 false, false},
 		{{"{\"server\":\"m.example\",\"require_tls\":true}"}, 25, TLS_STARTTLS, true, false, false},
-		{{"{\"server\":\"smtps://m.example\",\"require_tls\":true}"}, 465, TLS_IMPLICIT, true, false, false},
+		{{"{\"server\":\"smtps://m.example\",\"require_tls\":true}"}, 465, TLS_IMPLICIT, true, false,
+		 false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -682,39 +744,56 @@ static void test_combinations(void)
 		{{"{\"lmtp\":true}", {FLAG("server", "smtps://m.example"), TO}}, 0, NULL},
 		{{NULL, {FLAG("lmtp", "1"), FLAG("server", "smtps://m.example"), TO}}, 64, "contradict"},
 		{{"{\"server\":\"smtp://m.example\"}", {FLAG("lmtp", "1"), TO}}, 0, NULL},
-		{{NULL, {FLAG("lmtp", "1"), FLAG("server", "m.example:25"), TO}}, 64, "LMTP must not be used on port 25"},
+		{{NULL, {FLAG("lmtp", "1"), FLAG("server", "m.example:25"), TO}}, 64,
+		 "LMTP must not be used on port 25"},
 		{{"{\"lmtp\":true,\"port\":25,\"to\":\"a@b.example\"}"}, 64, "port 25"},
-		{{"{\"server\":\"smtps://m.example\",\"starttls\":true,\"to\":\"a@b.example\"}"}, 64, "contradict"},
-		{{"{\"server\":\"smtps://m.example\",\"tls\":false,\"to\":\"a@b.example\"}"}, 64, "contradict"},
+		{{"{\"server\":\"smtps://m.example\",\"starttls\":true,\"to\":\"a@b.example\"}"}, 64,
+		 "contradict"},
+		{{"{\"server\":\"smtps://m.example\",\"tls\":false,\"to\":\"a@b.example\"}"}, 64,
+		 "contradict"},
 		{{"{\"unix_socket\":\"/s\",\"starttls\":true,\"to\":\"a@b.example\"}"}, 64, "Unix socket"},
-		{{"{\"unix_socket\":\"/s\",\"server\":\"x\",\"to\":\"a@b.example\"}"}, 64, "exclude each other"},
+		{{"{\"unix_socket\":\"/s\",\"server\":\"x\",\"to\":\"a@b.example\"}"}, 64,
+		 "exclude each other"},
 		{{"{\"unix_socket\":\"/s\",\"to\":\"a@b.example\"}", {VAR("server", "x.example")}}, 0, NULL},
 		{{"{\"unix_socket\":\"/s\",\"proxy\":\"p:1\",\"to\":\"a@b.example\"}"}, 64, "proxy"},
 		{{"{\"unix_socket\":\"/s\",\"require_tls\":true,\"to\":\"a@b.example\"}"}, 64, "Unix socket"},
-		{{"{\"body\":\"x\",\"body_file\":\"y\",\"to\":\"a@b.example\"}"}, 64, "body and body_file exclude each other"},
+		{{"{\"body\":\"x\",\"body_file\":\"y\",\"to\":\"a@b.example\"}"}, 64,
+		 "body and body_file exclude each other"},
 		{{"{\"html\":\"x\",\"html_file\":\"y\",\"to\":\"a@b.example\"}"}, 64, "html and html_file"},
 		{{"{\"body\":\"x\",\"to\":\"a@b.example\"}", {FLAG("body_file", "y")}}, 0, NULL},
-		{{"{\"message_file\":\"m\",\"subject\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64, "subject cannot be set beside"},
+		{{"{\"message_file\":\"m\",\"subject\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64,
+		 "subject cannot be set beside"},
 		{{"{\"message_file\":\"m\",\"body\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64, "body cannot"},
 		{{"{\"message_file\":\"m\",\"html\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64, "html cannot"},
-		{{"{\"message_file\":\"m\",\"html_file\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64, "html_file cannot"},
-		{{"{\"message_file\":\"m\",\"attachments\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64, "attachments cannot"},
+		{{"{\"message_file\":\"m\",\"html_file\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64,
+		 "html_file cannot"},
+		{{"{\"message_file\":\"m\",\"attachments\":\"x\",\"rcpt\":\"a@b.example\"}"}, 64,
+		 "attachments cannot"},
 		{{"{\"message_file\":\"m\",\"stream\":true,\"rcpt\":\"a@b.example\"}"}, 64, "stream cannot"},
 		{{"{\"message_file\":\"m\",\"rcpt\":\"a@b.example\"}", {VAR("subject", "x")}}, 0, NULL},
 		{{"{\"message_file\":\"m\"}"}, 64, "no recipient"},
-		{{"{\"body_file\":\"-\",\"html_file\":\"-\",\"to\":\"a@b.example\"}"}, 64, "standard input is already read"},
-		{{"{\"body_file\":\"-\",\"attachments\":\"-\",\"to\":\"a@b.example\"}"}, 64, "standard input is already read"},
-		{{"{\"body\":{\"fd\":0},\"attachments\":\"-\",\"to\":\"a@b.example\"}"}, 64, "standard input is already read"},
-		{{"{\"attachments\":[{\"fd\":5},{\"fd\":5}],\"to\":\"a@b.example\"}"}, 64, "descriptor is already read"},
+		{{"{\"body_file\":\"-\",\"html_file\":\"-\",\"to\":\"a@b.example\"}"}, 64,
+		 "standard input is already read"},
+		{{"{\"body_file\":\"-\",\"attachments\":\"-\",\"to\":\"a@b.example\"}"}, 64,
+		 "standard input is already read"},
+		{{"{\"body\":{\"fd\":0},\"attachments\":\"-\",\"to\":\"a@b.example\"}"}, 64,
+		 "standard input is already read"},
+		{{"{\"attachments\":[{\"fd\":5},{\"fd\":5}],\"to\":\"a@b.example\"}"}, 64,
+		 "descriptor is already read"},
 		{{"{\"attachments\":[{\"fd\":5},{\"fd\":6}],\"to\":\"a@b.example\"}"}, 0, NULL},
-		{{"{\"username\":\"u\",\"password\":{\"fd\":5},\"body\":{\"fd\":5},\"to\":\"a@b.example\"}"}, 64, "already read"},
-		{{"{\"stream\":true,\"server\":[\"a.example\",\"b.example\"],\"to\":\"a@b.example\"}"}, 64, "one server only"},
+		{{"{\"username\":\"u\",\"password\":{\"fd\":5},\"body\":{\"fd\":5},\"to\":\"a@b.example\"}"},
+		 64, "already read"},
+		{{"{\"stream\":true,\"server\":[\"a.example\",\"b.example\"],\"to\":\"a@b.example\"}"}, 64,
+		 "one server only"},
 		{{"{\"password\":\"x\",\"to\":\"a@b.example\"}"}, 64, "no username"},
 		{{"{\"to\":\"a@b.example\"}", {VAR("password", "x")}}, 0, NULL},
 		{{"{\"username\":\"\",\"to\":\"a@b.example\"}"}, 65, "username: must not be empty"},
-		{{"{\"username\":\"a\\u0001\",\"to\":\"a@b.example\"}"}, 65, "username: must not hold a control"},
-		{{"{\"auth\":\"plian\",\"to\":\"a@b.example\"}"}, 65, "auth: unknown mechanism 'plian', did you mean 'PLAIN'?"},
-		{{NULL, {FLAG("auth", "plain,loginn"), TO}}, 64, "--auth: unknown mechanism 'loginn', did you mean 'LOGIN'?"},
+		{{"{\"username\":\"a\\u0001\",\"to\":\"a@b.example\"}"}, 65,
+		 "username: must not hold a control"},
+		{{"{\"auth\":\"plian\",\"to\":\"a@b.example\"}"}, 65,
+		 "auth: unknown mechanism 'plian', did you mean 'PLAIN'?"},
+		{{NULL, {FLAG("auth", "plain,loginn"), TO}}, 64,
+		 "--auth: unknown mechanism 'loginn', did you mean 'LOGIN'?"},
 		{{NULL, {FLAG("auth", ""), TO}}, 64, "--auth: must name a mechanism"},
 		{{"{\"auth\":\"xoauth2\",\"username\":\"u\",\"to\":\"a@b.example\"}"}, 64, "no oauth2_token"},
 		{{"{\"tls_key_file\":\"k\",\"to\":\"a@b.example\"}"}, 64, "no tls_cert_file"},
@@ -737,8 +816,10 @@ static void test_grammars(void)
 		{{NULL, {FLAG("dsn_notify", "never,failure"), TO}}, 64, "--dsn-notify: never stands alone"},
 		{{NULL, {FLAG("dsn_notify", "often"), TO}}, 64, "'often' is none of"},
 		{{NULL, {FLAG("dsn_notify", ""), TO}}, 64, "must be never"},
-		{{"{\"to\":{\"address\":\"a@b.example\",\"notify\":\"never delay\"}}"}, 65, "to: never stands alone"},
-		{{"{\"to\":{\"address\":\"a@b.example, c@d.example\",\"orcpt\":\"x@y\"}}"}, 65, "orcpt belongs to one address"},
+		{{"{\"to\":{\"address\":\"a@b.example\",\"notify\":\"never delay\"}}"}, 65,
+		 "to: never stands alone"},
+		{{"{\"to\":{\"address\":\"a@b.example, c@d.example\",\"orcpt\":\"x@y\"}}"}, 65,
+		 "orcpt belongs to one address"},
 		{{"{\"to\":{\"address\":\"a@b.example\",\"orcpt\":\"r f;x@y\"}}"}, 65, "orcpt must be"},
 		{{"{\"to\":{\"address\":\"a@b.example\",\"orcpt\":\"rfc822;\"}}"}, 65, "orcpt must have"},
 		{{NULL, {FLAG("dsn_envid", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -747,8 +828,10 @@ static void test_grammars(void)
 		{{NULL, {FLAG("dsn_envid", "a b=c+d"), TO}}, 0, NULL},
 		{{NULL, {FLAG("dsn_return", "ful"), TO}}, 64, "did you mean 'full'"},
 		{{NULL, {FLAG("auto_submitted", "auto-generated; owner=x"), TO}}, 0, NULL},
-		{{NULL, {FLAG("auto_submitted", "auto"), TO}}, 64, "--auto-submitted: must be auto-generated"},
-		{{NULL, {FLAG("tls_pinned_key", "sha256//abc"), TO}}, 64, "--tls-pinned-key: must be 'sha256//'"},
+		{{NULL, {FLAG("auto_submitted", "auto"), TO}}, 64,
+		 "--auto-submitted: must be auto-generated"},
+		{{NULL, {FLAG("tls_pinned_key", "sha256//abc"), TO}}, 64,
+		 "--tls-pinned-key: must be 'sha256//'"},
 		{{NULL, {FLAG("tls_pinned_key", ""), TO}}, 64, "--tls-pinned-key"},
 		{{NULL, {FLAG("tls_pinned_key", "key.pem"), TO}}, 64, "--tls-pinned-key"},
 		{{NULL, {FLAG("proxy", "ftp://x"), TO}}, 64, "--proxy: must be http:"},
@@ -757,7 +840,8 @@ static void test_grammars(void)
 		{{NULL, {FLAG("interface", "eth0"), TO}}, 0, NULL},
 		{{NULL, {FLAG("helo_name", "a b"), TO}}, 64, "--helo-name: "},
 		{{NULL, {FLAG("helo_name", "[127.0.0.1]"), TO}}, 0, NULL},
-		{{NULL, {FLAG("charset", "utf8"), TO}}, 64, "--charset: 'utf8' is no charset, did you mean 'utf-8'?"},
+		{{NULL, {FLAG("charset", "utf8"), TO}}, 64,
+		 "--charset: 'utf8' is no charset, did you mean 'utf-8'?"},
 		{{NULL, {FLAG("charset", "klingon"), TO}}, 64, "--charset: unknown charset 'klingon'"},
 		{{NULL, {FLAG("charset", "ISO-8859-1"), TO}}, 0, NULL},
 		{{NULL, {FLAG("zone", "+2500"), TO}}, 64, "--zone: "},
@@ -778,7 +862,8 @@ static void test_grammars(void)
 		{{NULL, {FLAG("to", "postmaster"), FLAG("server", "m.example")}}, 0, NULL},
 		{{NULL, {FLAG("to", "root"), FLAG("server", "lmtp://m.example")}}, 0, NULL},
 		{{NULL, {FLAG("to", "root"), FLAG("unix_socket", "/s")}}, 0, NULL},
-		{{NULL, {FLAG("to", "root"), FLAG("server", "localhost"), FLAG("server", "m.example")}}, 65, "--to: "},
+		{{NULL, {FLAG("to", "root"), FLAG("server", "localhost"), FLAG("server", "m.example")}}, 65,
+		 "--to: "},
 	};
 	struct asked a = { .words = { FLAG("tls_pinned_key", pins), TO } };
 
@@ -795,17 +880,27 @@ static void test_grammars(void)
 static void test_files_dir(void)
 {
 	static const struct verdict cases[] = {
-		{{"{\"to\":\"a@b.example\",\"body_file\":\"x\",\"attachments\":[\"y\"]}", {FLAG("files_dir", "/d")}}, 0, NULL},
-		{{"{\"to\":\"a@b.example\",\"server\":\"x\"}", {FLAG("files_dir", "/d")}}, 65, "server: with files_dir"},
-		{{"{\"to\":\"a@b.example\",\"port\":25}", {FLAG("files_dir", "/d")}}, 65, "port: with files_dir"},
-		{{"{\"to\":\"a@b.example\",\"password\":{\"env\":\"X\"}}", {FLAG("files_dir", "/d")}}, 65, "password: with"},
-		{{"{\"to\":\"a@b.example\",\"tls_ca_file\":\"x\"}", {FLAG("files_dir", "/d")}}, 65, "tls_ca_file: with"},
-		{{"{\"to\":\"a@b.example\",\"attachments\":{\"fd\":3}}", {FLAG("files_dir", "/d")}}, 65, "attachments: with"},
-		{{"{\"to\":\"a@b.example\",\"body\":{\"fd\":3}}", {FLAG("files_dir", "/d")}}, 65, "body: with"},
-		{{"{\"to\":\"a@b.example\",\"body_file\":\"-\"}", {FLAG("files_dir", "/d")}}, 65, "body_file: with"},
-		{{"{\"to\":\"a@b.example\"}", {FLAG("files_dir", "/d"), FLAG("server", "m.example"), FLAG("body_file", "-")}}, 0, NULL},
+		{{"{\"to\":\"a@b.example\",\"body_file\":\"x\",\"attachments\":[\"y\"]}",
+		 {FLAG("files_dir", "/d")}}, 0, NULL},
+		{{"{\"to\":\"a@b.example\",\"server\":\"x\"}", {FLAG("files_dir", "/d")}}, 65,
+		 "server: with files_dir"},
+		{{"{\"to\":\"a@b.example\",\"port\":25}", {FLAG("files_dir", "/d")}}, 65,
+		 "port: with files_dir"},
+		{{"{\"to\":\"a@b.example\",\"password\":{\"env\":\"X\"}}", {FLAG("files_dir", "/d")}}, 65,
+		 "password: with"},
+		{{"{\"to\":\"a@b.example\",\"tls_ca_file\":\"x\"}", {FLAG("files_dir", "/d")}}, 65,
+		 "tls_ca_file: with"},
+		{{"{\"to\":\"a@b.example\",\"attachments\":{\"fd\":3}}", {FLAG("files_dir", "/d")}}, 65,
+		 "attachments: with"},
+		{{"{\"to\":\"a@b.example\",\"body\":{\"fd\":3}}", {FLAG("files_dir", "/d")}}, 65,
+		 "body: with"},
+		{{"{\"to\":\"a@b.example\",\"body_file\":\"-\"}", {FLAG("files_dir", "/d")}}, 65,
+		 "body_file: with"},
+		{{"{\"to\":\"a@b.example\"}", {FLAG("files_dir", "/d"), FLAG("server", "m.example"),
+		 FLAG("body_file", "-")}}, 0, NULL},
 		{{"{\"to\":\"a@b.example\",\"files_dir\":\"/\"}", {FLAG("files_dir", "/d")}}, 0, NULL},
-		{{"{\"to\":\"a@b.example\",\"files_dir\":\"/\"}", {VAR("files_dir", "/d")}}, 64, "cannot replace the files_dir"},
+		{{"{\"to\":\"a@b.example\",\"files_dir\":\"/\"}", {VAR("files_dir", "/d")}}, 64,
+		 "cannot replace the files_dir"},
 	};
 
 	check_verdicts("files_dir", cases, ARRAY_SIZE(cases));
@@ -814,7 +909,8 @@ static void test_files_dir(void)
 /* rows: CLI-12 */
 static void test_sender(void)
 {
-	static const struct { const char *host; struct asked asked; const char *from, *domain; bool null; } cases[] = {
+	static const struct { const char *host; struct asked asked; const char *from,
+		*domain; bool null; } cases[] = {
 		{"h.example", {.words = {FLAG("from", "N <n@x.example>")}}, "n", "x.example", false},
 		{"h.example", {.words = {FLAG("envelope_from", "")}}, NULL, "h.example", true},
 		{"h.example", {.words = {FLAG("envelope_from", "<>")}}, NULL, "h.example", true},
@@ -856,7 +952,8 @@ static void test_mechanisms(void)
 	static const struct { struct asked asked; unsigned mechanisms; bool credentials; } cases[] = {
 		{{"{\"username\":\"u\",\"password\":\"p\"}"}, AUTH_PLAIN | AUTH_LOGIN, true},
 		{{"{\"username\":\"u\",\"oauth2_token\":\"t\"}"}, AUTH_XOAUTH2 | AUTH_OAUTHBEARER, true},
-		{{"{\"username\":\"u\",\"auth\":[\"cram-md5, scram-sha-256\"]}"}, AUTH_CRAM_MD5 | AUTH_SCRAM_SHA_256, true},
+		{{"{\"username\":\"u\",\"auth\":[\"cram-md5, scram-sha-256\"]}"},
+		 AUTH_CRAM_MD5 | AUTH_SCRAM_SHA_256, true},
 		{{"{\"auth\":\"EXTERNAL\"}"}, AUTH_EXTERNAL, true},
 		{{"{}"}, AUTH_PLAIN | AUTH_LOGIN, false},
 	};
@@ -982,9 +1079,11 @@ static void test_stdin(void)
 {
 	static const struct { const char *json, *setting; } cases[] = {
 		{"{\"body_file\":\"-\"}", "body_file"}, {"{\"html_file\":\"-\"}", "html_file"},
-		{"{\"message_file\":\"-\"}", "message_file"}, {"{\"attachments\":[\"x\",\"-\"]}", "attachments"},
+		{"{\"message_file\":\"-\"}", "message_file"},
+		{"{\"attachments\":[\"x\",\"-\"]}", "attachments"},
 		{"{\"body\":{\"parts\":[{\"body\":\"x\"},{\"body\":{\"file\":\"-\"}}]}}", "body"},
-		{"{\"body\":{\"fd\":0}}", "body"}, {"{\"password\":{\"fd\":0}}", "password"}, {"{\"body\":\"-\"}", NULL},
+		{"{\"body\":{\"fd\":0}}", "body"}, {"{\"password\":{\"fd\":0}}", "password"},
+		{"{\"body\":\"-\"}", NULL},
 		{"{}", NULL},
 	};
 
