@@ -93,7 +93,8 @@ def small(place, tls):
 def bench_small(place):
 	return prose(f"""One small message to a sink on loopback, whole process from fork to exit; {ROUNDS} rounds, one run of
 		each a round, in turn. mailchute composes the message, and sends a ready one; the others are given it
-		ready. In parentheses: programs that send nothing, as the floor.""") + small(place, False)
+		ready. In parentheses: programs that send nothing, as the floor. Aim: no slower than curl's own
+		start.""") + small(place, False)
 
 
 def bench_small_tls(place):
@@ -102,7 +103,8 @@ def bench_small_tls(place):
 	store = len(os.listdir("/etc/ssl/certs"))
 	return prose(f"""The same by STARTTLS, certificate verified, each program with the store that it takes by
 		default: Debian's /etc/ssl/certs ({store} entries), with the test's CA added as a file, by its hash, and
-		in the bundle, laid over the real one in a mount namespace. The key is P-256.""") + small(place, True)
+		in the bundle, laid over the real one in a mount namespace. The key is P-256.
+		Aim: at most half of curl's time.""") + small(place, True)
 
 
 # b. Bursts.
@@ -125,7 +127,7 @@ def bench_bursts(place):
 	return prose(f"""Bursts of server replies, greeting included, with PIPELINING offered: groups of replies after
 		which the sink had to wait for the client before it could go on. At once: replies leave as soon as a
 		read would block, as a real server's do. Patient: the sink first waits {patience} ms for more, so that
-		only what the client itself waits for is counted.""") + table(
+		only what the client itself waits for is counted. Aim: 4 and 4.""") + table(
 			["sender", "at once: 1 recipient", "50", "patient: 1 recipient", "50"], rows)
 
 
@@ -179,8 +181,8 @@ def bench_attachment(place):
 	finally:
 		os.unlink(path)
 	return (prose(f"""A file of {MIB} MiB, pseudo-random and in the page cache, as a base64 attachment to the sink;
-			{BIG_ROUNDS} rounds, in turn.""") + table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
-		"\n\nThe same file to the null output (nothing is sent):\n\n" +
+			{BIG_ROUNDS} rounds, in turn. Aim: five times the throughput of the others.""") + table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
+		"\n\nThe same file to the null output, nothing is sent. Aim: above 1000 MB/s.\n\n" +
 		table(RATE_HEAD, rates(null, MIB << 20, "mailchute")))
 
 
@@ -209,7 +211,7 @@ def bench_memory(place):
 			rows.setdefault("mailchute --output", []).append(f"{use.peak:.1f}")
 	finally:
 		os.unlink(big)
-	return ("Peak resident memory (MiB) of the process, by the attachment's size.\n\n" +
+	return ("Peak resident memory (MiB) of the process, by the attachment's size. Aim: flat, under 16 MiB.\n\n" +
 		table(["sender", "1 KiB", f"{MIB} MiB"], [[n, *v] for n, v in rows.items()]))
 
 
