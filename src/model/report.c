@@ -319,7 +319,7 @@ void report_line(const struct report *r, char *out, size_t cap)
 	if (s->state == RCPT_UNKNOWN)
 		used = (size_t)snprintf(out, cap, "%s: the message may have been delivered, sending it again may duplicate it: %s",
 					r->server, said);
-	else if (s->stage == STAGE_RCPT)
+	else if (s->stage == STAGE_RCPT || s->cause == CAUSE_RECIPIENT)
 		used = (size_t)snprintf(out, cap, "%s: recipient %s %s: %s", r->server, addr, fate(s), said);
 	else
 		used = (size_t)snprintf(out, cap, "%s: message %s at %s: %s", r->server, fate(s), smtp_stage_name(s->stage), said);
