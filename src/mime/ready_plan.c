@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/xalloc.h"
+#include "mime/repair.h"
 #include "text/header.h"
 
 #include <stdlib.h>
@@ -44,6 +45,8 @@ struct walk {
 	struct block block;             /* its header */
 	uint64_t header_at, header_raw, header_canonical;
 	bool is_text, fixed, identity;  /* of a leaf: text/...; may not be encoded; is not encoded yet */
+	struct repair repair;           /* of a leaf that is; cte CTE_AUTO: not in an encoding that is known */
+	uint64_t repaired;              /* octets that mending it gives */
 	struct stretch stretch;
 	struct text_scan scan;
 };
@@ -143,6 +146,13 @@ static void stretch_begin(struct walk *w)
 	scan_init(&w->scan);
 }
 
+static void stretch_feed(struct walk *w, const char *mem, size_t len)
+{
+	scan_feed(&w->scan, mem, len);
+	if (w->where == IN_LEAF && !w->identity)
+		w->repaired += repair_feed(&w->repair, mem, len, NULL);
+}
+
 /* The line end before turned out to be inside. */
 static void stretch_settle(struct walk *w)
 {
@@ -150,7 +160,7 @@ static void stretch_settle(struct walk *w)
 
 	if (!s->pending)
 		return;
-	scan_feed(&w->scan, "\r\n", 2);
+	stretch_feed(w, "\r\n", 2);
 	s->raw += s->pending;
 	s->canonical += 2;
 	s->pending = 0;
@@ -164,7 +174,7 @@ static void stretch_line(struct walk *w, const struct line *line)
 	if (!s->any)
 		s->at = line->at;
 	s->any = true;
-	scan_feed(&w->scan, line->mem, line->len);
+	stretch_feed(w, line->mem, line->len);
 	s->raw += line->len;
 	s->canonical += line->len;
 	s->pending = line->end;
@@ -192,6 +202,23 @@ static int leaf_edit(struct walk *w, bool always, bool ends_line, struct err *e)
 	return 0;
 }
 
+/* The label is right, or nearly. */
+static int leaf_repair(struct walk *w, bool always, bool ends_line, struct err *e)
+{
+	const struct stretch *s = &w->stretch;
+	const struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always, .repair = true,
+				   .cte = w->repair.cte, .size = w->repaired,
+				   .ends_line = !w->repaired || (w->repair.cte == CTE_QP && ends_line) };
+
+	if (w->repair.cte == CTE_AUTO)
+		return impossible(w->plan, always, "in a part whose encoding is not known", e);
+	if (header_keep(w, false, e) < 0)
+		return -1;
+	if (!edit_add(w->plan, &edit))
+		return impossible(w->plan, always, "and too many parts to mend", e);
+	return 0;
+}
+
 static int leaf_end(struct walk *w, bool ends_line, struct err *e)
 {
 	bool always, high;
@@ -202,7 +229,7 @@ static int leaf_end(struct walk *w, bool ends_line, struct err *e)
 	always = w->scan.longest > BLOCK_LINE_MOST || (high && !w->root && !w->locked && w->block.overlong);
 	if (w->root) {
 		w->plan->root_utf8 = w->scan.utf8;
-		w->plan->root_high = high;
+		w->plan->root_high = high && w->identity;
 	}
 	if (!always)
 		w->plan->high += w->scan.high;
@@ -213,7 +240,7 @@ static int leaf_end(struct walk *w, bool ends_line, struct err *e)
 	if (w->fixed)
 		return impossible(w->plan, always, "in a part that may not be encoded", e);
 	if (!w->identity)
-		return impossible(w->plan, always, "in a part that is encoded already", e);
+		return leaf_repair(w, always, ends_line, e);
 	return leaf_edit(w, always, ends_line, e);
 }
 
@@ -329,6 +356,8 @@ static int body_begin(struct walk *w, uint64_t at, struct err *e)
 		return 0;
 	}
 	w->where = IN_LEAF;
+	w->repair = (struct repair){ .cte = known ? cte : CTE_AUTO };
+	w->repaired = 0;
 	w->is_text = !strncmp(type, "text/", 5);
 	w->fixed = !strncmp(type, "multipart/", 10) || !strncmp(type, "message/", 8);
 	w->plan->root_leaf |= w->root;

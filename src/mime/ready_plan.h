@@ -12,7 +12,7 @@
  * In multipart/signed and multipart/encrypted nothing may be edited (RFC 1847, 2.1).
  *
  * What is edited: a leaf is encoded as quoted-printable or base64 and its
- * Content-Transfer-Encoding written anew; header fields with raw text are
+ * Content-Transfer-Encoding written anew, or mended in the encoding it has; header fields with raw text are
  * written anew; preamble and epilogue, which nobody is shown (RFC 2046 5.1.1), are left out.
  */
 
@@ -27,6 +27,7 @@ struct edit {
 	uint64_t canonical;     /* their number with CRLF line ends */
 	bool always;            /* in both renderings; else in the 7-bit one only */
 	enum cte cte;           /* encode them so; CTE_AUTO: put @text instead */
+	bool repair;            /* they are in that encoding, and are to be mended (repair.h) */
 	char *text;
 	uint64_t size;          /* octets of what is put */
 	bool ends_line;         /* its end is a line's, or it is empty */
@@ -45,7 +46,7 @@ struct ready_plan {
 	bool root_leaf;
 	bool root_always, root_seven;   /* its body is encoded, as root_cte says, in these renderings */
 	enum cte root_cte;
-	bool root_utf8, root_high;
+	bool root_utf8, root_high;      /* root_high: octets over 127 that need a label */
 };
 
 /* @lines stands behind the message's own header @head (and its empty line). ERR_DATA; the source's errors. */

@@ -6,6 +6,7 @@
 #include "base/source.h"
 #include "base/xalloc.h"
 #include "mime/ready_plan.h"
+#include "mime/repair.h"
 #include "text/encode.h"
 
 #include <stdlib.h>
@@ -144,6 +145,10 @@ static int body_next(struct ready_stream *s, struct err *e)
 		return read_end(s, e);
 	}
 	s->edit++;
+	if (edit->repair) {
+		s->now = repair_source(edit->cte, stretch_source(s, edit->at + edit->raw, CTE_BINARY, -1), (int64_t)edit->size);
+		return 0;
+	}
 	if (edit->cte != CTE_AUTO) {
 		s->now = stretch_source(s, edit->at + edit->raw, edit->cte, (int64_t)edit->size);
 		return 0;

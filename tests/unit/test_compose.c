@@ -510,6 +510,18 @@ static void test_depth(void)
 	err_clear(&e);
 }
 
+/* The files of the tests. */
+static bool remove_all(void)
+{
+	static const char *const files[] = { "latin", "utf16", "nul", "long", "a.png", "a.html", "seven.eml", "eight.eml",
+					     "note.txt", "b64" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (unlink(files[i]) < 0)
+			return false;
+	return true;
+}
+
 int main(void)
 {
 	if (!mkdtemp(directory) || chdir(directory) < 0)
@@ -525,7 +537,7 @@ int main(void)
 	test_many();
 	test_pipes();
 	test_depth();
-	if (chdir("/") < 0 || system("rm -rf /tmp/test_compose.??????") < 0)
+	if (!remove_all() || chdir("/") < 0 || rmdir(directory) < 0)
 		return 1;
 	return check_done();
 }
