@@ -13,7 +13,9 @@
 #include "input/input.h"
 #include "job/deliver.h"
 #include "model/mail_params.h"
+#include "model/param_table.h"
 #include "model/report.h"
+#include "model/value.h"
 #include "net/transport.h"
 
 #include <errno.h>
@@ -196,6 +198,23 @@ static int print_mode(enum mode mode, const struct mail_params *p, struct err *e
 	return print_text(&text, e);
 }
 
+/*
+ * The text comes from standard input where nothing else gives one, as mail(1) has it. A params file is the whole of
+ * its message: a program that runs us with one may have left anything on our standard input.
+ */
+static int default_body(struct mail_params *p, const struct invocation *inv, struct err *e)
+{
+	static const char *const texts[] = { "body", "body_file", "html", "html_file", "message_file" };
+	CLEANUP(value_freep) struct value *dash = value_text("-");
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (mail_params_given(p, texts[i]))
+			return 0;
+	if (inv->params_file || mail_params_stdin(p))
+		return 0;
+	return mail_params_set(p, param_by_name("body_file", strlen("body_file")), dash, ORIGIN_DEFAULT, NULL, e);
+}
+
 static int read_inputs(struct mail_params *p, struct invocation *inv, int argc, char *argv[], struct err *e)
 {
 	if (input_argv(p, inv, argc, argv, e) < 0)
@@ -205,6 +224,8 @@ static int read_inputs(struct mail_params *p, struct invocation *inv, int argc, 
 	if (sysinfo_check(e) < 0 || input_environ(p, environ, e) < 0)
 		return -1;
 	if (inv->params_file && input_params_file(p, inv->params_file, e) < 0)
+		return -1;
+	if (default_body(p, inv, e) < 0)
 		return -1;
 	return mail_params_finish(p, &sysinfo_real, e);
 }
