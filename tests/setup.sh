@@ -13,7 +13,7 @@ level=${1:-test}
 
 build='gcc libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev libcjson-dev scdoc
 	ca-certificates python3 openssl postfix maildrop'
-tests='dovecot-core dovecot-lmtpd libsasl2-modules
+tests='dovecot-core dovecot-lmtpd dovecot-submissiond libsasl2-modules
 	swaks libnet-ssleay-perl libnet-dns-perl libio-socket-inet6-perl
 	msmtp curl s-nail
 	mblaze libgmime-3.0-dev python3-aiosmtpd opendkim-tools

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""LMTP to a real Dovecot: each recipient has a result of its own, and the message is read back from the mailbox."""
+"""A real Dovecot. By LMTP: each recipient has a result of its own, and the message is read back from the mailbox. By its
+submission service: every mechanism of authentication."""
 
 import json
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib import certs, dovecot, mc, readers, tap  # noqa: E402
+from lib import certs, dovecot, mc, postfix, readers, tap  # noqa: E402
 
 
 class Lmtp(tap.Case):
@@ -101,6 +102,73 @@ class Lmtp(tap.Case):
 		           input="x\n")
 		self.assertIn(r.code, (69, 76), r)
 		self.assertIn("LMTP", r.stderr)
+
+
+class Submission(tap.Case):
+	@classmethod
+	def setUpClass(cls):
+		if not dovecot.available() or not postfix.available():
+			raise AssertionError("Dovecot and Postfix are needed, and root; see tests/setup.sh")
+		cls.mta = postfix.Server()
+		cls.addClassCleanup(cls.mta.__exit__)
+		cls.mta.__enter__()
+		cls.store = dovecot.Server(oauth=True, relay=cls.mta.port)
+		cls.addClassCleanup(cls.store.__exit__)
+		cls.store.__enter__()
+
+	def setUp(self):
+		self.mta.forget()
+
+	def send(self, *argv, scheme="smtps", code=0, **how):
+		port = self.store.submissions if scheme == "smtps" else self.store.submission
+		r = mc.run("-S", f"{scheme}://localhost:{port}", *(["--starttls"] if scheme == "smtp" else []),
+		           "--tls-ca-file", certs.ca(), "-f", "sender@example.net", "-s", "Prüfung", *argv, "--", "rcpt@example.org",
+		           input="Grüße\n", **how)
+		self.assertEqual(r.code, code, r)
+		return r
+
+	def arrived(self, method):
+		delivery = self.mta.wait(1)[0]
+		self.assertEqual((delivery.sender, delivery.rcpts), ("sender@example.net", ["rcpt@example.org"]))
+		self.assertIn(f"method={method}", self.store.log)
+
+	@tap.row("AUT-01")
+	@tap.table(*[(f"{mech} over {'TLS' if scheme == 'smtps' else 'STARTTLS'}", mech, scheme)
+	             for mech in ("PLAIN", "LOGIN", "CRAM-MD5") for scheme in ("smtps", "smtp")])
+	def test_password(self, mech, scheme):
+		"submission with {0}"
+		self.send("--username", "bob", "--password-env", "PW", "--auth", mech, scheme=scheme,
+		          env={"PW": dovecot.PASSWORD}, secrets=[dovecot.PASSWORD])
+		self.arrived(mech)
+
+	@tap.row("AUT-01")
+	@tap.table(*[(f"{mech} over {'TLS' if scheme == 'smtps' else 'STARTTLS'}", mech, scheme)
+	             for mech in ("XOAUTH2", "OAUTHBEARER") for scheme in ("smtps", "smtp")])
+	def test_token(self, mech, scheme):
+		"submission with {0}"
+		self.send("--username", "alice", "--oauth2-token-env", "TOKEN", "--auth", mech, scheme=scheme,
+		          env={"TOKEN": dovecot.TOKEN}, secrets=[dovecot.TOKEN])
+		self.arrived(mech)
+
+	@tap.row("AUT-01")
+	@tap.table(("TLS", "smtps"), ("STARTTLS", "smtp"))
+	def test_external(self, scheme):
+		"submission with EXTERNAL over {0}, by a client certificate"
+		pair = certs.get("client")
+		self.send("--tls-cert-file", pair.cert, "--tls-key-file", pair.key, "--auth", "EXTERNAL", "--username", "client",
+		          scheme=scheme)
+		self.arrived("EXTERNAL")
+
+	@tap.row("AUT-04")
+	def test_wrong_password(self):
+		"submission with a wrong password: 77, nothing sent"
+		self.send("--username", "bob", "--password-env", "PW", env={"PW": "wrong-password"}, secrets=["wrong-password"], code=77)
+		self.assertEqual(self.mta.deliveries(), [])
+
+	def test_none(self):
+		"submission without credentials: refused, nothing sent"
+		self.send(code=69)
+		self.assertEqual(self.mta.deliveries(), [])
 
 
 if __name__ == "__main__":

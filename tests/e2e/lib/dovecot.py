@@ -4,12 +4,15 @@
 		store.lmtp          port of LMTP, offers STARTTLS; store.lmtp_socket: the same on a Unix socket
 		store.lmtps         LMTP, TLS from the first octet
 		store.auth          socket for Postfix's smtpd_sasl_path
+		store.submission, store.submissions     with `relay=PORT` of an SMTP server that takes the mail: Dovecot's
+		                    submission service, STARTTLS and AUTH required, or TLS from the first octet
 		store.mailbox("alice")      the messages in it, oldest first: their octets, CRLF line ends
 		store.wait("alice", n)      waits for n messages
 
 Users alice, bob, carol, "über" (password: PASSWORD) and full, whose quota of 10 KiB is used up by a first message over
 it. Any other is unknown. Mechanisms: PLAIN, LOGIN, CRAM-MD5, and with `oauth=True` XOAUTH2 and OAUTHBEARER with the
-token TOKEN for alice (a little HTTP server answers Dovecot's introspection).
+token TOKEN for alice (a little HTTP server answers Dovecot's introspection). EXTERNAL, at the submission service, for
+the user "client" by the client certificate of that name.
 """
 
 import http.server
@@ -32,7 +35,7 @@ state_dir = {run}
 instance_name = mctest
 log_path = {logfile}
 info_log_path = {logfile}
-protocols = lmtp
+protocols = {protocols}
 listen = 127.0.0.1
 default_internal_user = dovecot
 default_login_user = dovenull
@@ -50,6 +53,7 @@ ssl_cert = <{cert}
 ssl_key = <{key}
 ssl_dh =
 lmtp_save_to_detail_mailbox = no
+{submission}
 {oauth}
 passdb {{
   driver = passwd-file
@@ -89,6 +93,33 @@ service stats {{
 protocol lmtp {{
   mail_plugins = quota
   postmaster_address = postmaster@example.org
+}}
+"""
+
+_SUBMISSION = """
+hostname = submission.example.org
+submission_relay_host = 127.0.0.1
+submission_relay_port = {relay}
+ssl_ca = <{ca}
+ssl_verify_client_cert = yes
+auth_ssl_username_from_cert = yes
+ssl_cert_username_field = commonName
+ssl_require_crl = no
+passdb {{
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}}
+service submission-login {{
+  inet_listener submission {{
+    address = 127.0.0.1
+    port = {submission}
+  }}
+  inet_listener submissions {{
+    address = 127.0.0.1
+    port = {submissions}
+    ssl = yes
+  }}
 }}
 """
 
@@ -132,8 +163,8 @@ def available():
 
 
 class Server:
-	def __init__(self, cert="rsa", oauth=False):
-		self.cert, self.oauth = cert, oauth
+	def __init__(self, cert="rsa", oauth=False, relay=None):
+		self.cert, self.oauth, self.relay = cert, oauth, relay
 		self.process = self.http = None
 
 	def __enter__(self):
@@ -154,7 +185,7 @@ class Server:
 	def _start(self):
 		self.top = tmp.directory("mcdovecot-")
 		os.chmod(self.top, 0o755)
-		self.lmtp, self.lmtps = ports.free(2)
+		self.lmtp, self.lmtps, self.submission, self.submissions = ports.free(4)
 		self.run = os.path.join(self.top, "run")
 		self.mail = os.path.join(self.top, "mail")
 		os.mkdir(self.run, 0o755)
@@ -167,7 +198,12 @@ class Server:
 		with open(conf, "w", encoding="utf-8") as f:
 			f.write(_CONF.format(run=self.run, logfile=self.logfile, cert=pair.cert, key=pair.key,
 			                     users=self._write_users(), lmtp=self.lmtp, lmtps=self.lmtps,
-			                     mechanisms="plain login cram-md5" + (" xoauth2 oauthbearer" if self.oauth else ""),
+			                     mechanisms="plain login cram-md5" + (" xoauth2 oauthbearer" if self.oauth else "")
+			                     + (" external" if self.relay else ""),
+			                     protocols="lmtp submission" if self.relay else "lmtp",
+			                     submission=_SUBMISSION.format(
+				                     relay=self.relay, ca=certs.ca(), submission=self.submission,
+				                     submissions=self.submissions) if self.relay else "",
 			                     oauth=self._start_oauth() if self.oauth else ""))
 		self.process = tmp.start(["/usr/sbin/dovecot", "-F", "-c", conf], stdout=subprocess.DEVNULL,
 		                         stderr=open(os.path.join(self.top, "stderr"), "wb"))
@@ -181,7 +217,7 @@ class Server:
 		nobody = pwd.getpwnam("nobody")
 		path = os.path.join(self.top, "users")
 		with open(path, "w", encoding="utf-8") as f:
-			for user in USERS:
+			for user in (*USERS, "client"):
 				home = os.path.join(self.mail, user)
 				os.mkdir(home, 0o700)
 				os.chown(home, nobody.pw_uid, nobody.pw_gid)
