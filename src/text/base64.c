@@ -19,6 +19,30 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* Two characters for each 12 bits, made by the compiler: faster than one by one where there is no AVX2. */
+#define ALL_OF(f, a) \
+	f(a, 'A') f(a, 'B') f(a, 'C') f(a, 'D') f(a, 'E') f(a, 'F') f(a, 'G') f(a, 'H') \
+	f(a, 'I') f(a, 'J') f(a, 'K') f(a, 'L') f(a, 'M') f(a, 'N') f(a, 'O') f(a, 'P') \
+	f(a, 'Q') f(a, 'R') f(a, 'S') f(a, 'T') f(a, 'U') f(a, 'V') f(a, 'W') f(a, 'X') \
+	f(a, 'Y') f(a, 'Z') f(a, 'a') f(a, 'b') f(a, 'c') f(a, 'd') f(a, 'e') f(a, 'f') \
+	f(a, 'g') f(a, 'h') f(a, 'i') f(a, 'j') f(a, 'k') f(a, 'l') f(a, 'm') f(a, 'n') \
+	f(a, 'o') f(a, 'p') f(a, 'q') f(a, 'r') f(a, 's') f(a, 't') f(a, 'u') f(a, 'v') \
+	f(a, 'w') f(a, 'x') f(a, 'y') f(a, 'z') f(a, '0') f(a, '1') f(a, '2') f(a, '3') \
+	f(a, '4') f(a, '5') f(a, '6') f(a, '7') f(a, '8') f(a, '9') f(a, '+') f(a, '/')
+#define PAIR(a, b) { a, b },
+#define ROW(a) ALL_OF(PAIR, a)
+
+static const char pairs[4096][2] = {
+	ROW('A') ROW('B') ROW('C') ROW('D') ROW('E') ROW('F') ROW('G') ROW('H')
+	ROW('I') ROW('J') ROW('K') ROW('L') ROW('M') ROW('N') ROW('O') ROW('P')
+	ROW('Q') ROW('R') ROW('S') ROW('T') ROW('U') ROW('V') ROW('W') ROW('X')
+	ROW('Y') ROW('Z') ROW('a') ROW('b') ROW('c') ROW('d') ROW('e') ROW('f')
+	ROW('g') ROW('h') ROW('i') ROW('j') ROW('k') ROW('l') ROW('m') ROW('n')
+	ROW('o') ROW('p') ROW('q') ROW('r') ROW('s') ROW('t') ROW('u') ROW('v')
+	ROW('w') ROW('x') ROW('y') ROW('z') ROW('0') ROW('1') ROW('2') ROW('3')
+	ROW('4') ROW('5') ROW('6') ROW('7') ROW('8') ROW('9') ROW('+') ROW('/')
+};
+
 int64_t base64_size(int64_t octets)
 {
 	int64_t chars;
@@ -37,10 +61,9 @@ static char *encode_plain(char *out, const unsigned char *in, size_t len)
 	for (; len >= 3; in += 3, len -= 3) {
 		uint32_t v = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
 
-		*out++ = alphabet[v >> 18];
-		*out++ = alphabet[v >> 12 & 63];
-		*out++ = alphabet[v >> 6 & 63];
-		*out++ = alphabet[v & 63];
+		memcpy(out, pairs[v >> 12], 2);
+		memcpy(out + 2, pairs[v & 4095], 2);
+		out += 4;
 	}
 	if (len) {
 		uint32_t v = (uint32_t)in[0] << 16 | (len == 2 ? (uint32_t)in[1] << 8 : 0);

@@ -103,7 +103,7 @@ void line_piece(struct header_line *l, struct span space, struct span text, size
 static bool q_plain(unsigned char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr("!*+-/", c));
+	       c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
 }
 
 static size_t q_cost(unsigned char c)

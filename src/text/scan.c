@@ -118,7 +118,8 @@ static uint64_t count_high(const char *mem, size_t len)
 
 	for (; len - i >= 8; i += 8) {
 		memcpy(&word, mem + i, 8);
-		n += (unsigned)__builtin_popcountll(word & 0x8080808080808080u);
+		/* the eight top bits, added up in the highest octet */
+		n += ((word & 0x8080808080808080u) >> 7) * 0x0101010101010101u >> 56;
 	}
 	for (; i < len; i++)
 		n += (unsigned char)mem[i] >> 7;
