@@ -73,6 +73,11 @@ static int not_connected(struct opening *o, CURLcode rc)
 	if (opening_by_proxy(o))
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection by the proxy (--proxy): %s",
 				    libcurl_says(o, rc, text));
+	if (number == ECONNRESET) {
+		o->stage = STAGE_GREETING;
+		o->waiting_for = "greeting";
+		return opening_fail_lost(o);
+	}
 	if (number == ETIMEDOUT)
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no connection: %s", strerror((int)number));
 	if (number && number != ECONNREFUSED)
@@ -213,7 +218,7 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 		o->stage = STAGE_CONNECT;
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s", libcurl_says(o, rc, text));
 	case CURLE_OPERATION_TIMEDOUT:
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no %s in time", o->waiting_for);
+		return opening_fail_clock(o);
 	case CURLE_SSL_CONNECT_ERROR:
 		return handshake_failed(o, rc);
 	case CURLE_PEER_FAILED_VERIFICATION:

@@ -24,6 +24,7 @@
 #include "base/utf8.h"
 
 enum {
+	SLACK_MS = 500,
 	TICK_MS = 1000,                 /* the longest sleep: a clock may begin while libcurl is busy */
 	OPENING_REPLIES = 6,            /* waits of `timeout` that an opening has at most, roughly */
 	NO_LIMIT_S = 1000000,           /* below libcurl's INT_MAX milliseconds */
@@ -92,6 +93,8 @@ int opening_fail_signal(struct opening *o)
 
 static const char *clock_hint(const struct opening *o)
 {
+	if (o->stage == STAGE_CONNECT && o->session->n_open == 0 && !o->server->unix_socket)
+		return "; the resolver does not answer";
 	if (o->stage == STAGE_CONNECT)
 		return o->server->port == 25 && !o->server->loopback
 			? "; many networks block port 25: try --port 587, or a larger --connect-timeout"
@@ -314,6 +317,18 @@ bool opening_by_proxy(const struct opening *o)
 	return o->params->proxy && *o->params->proxy && !o->server->unix_socket;
 }
 
+/*
+ * libcurl gives each address half of the time that its limit leaves, so until TCP stands the limit has to be that
+ * of connecting, else the first dead address takes all of ours. (A little more: our own clock shall speak.)
+ */
+static long connect_limit_ms(const struct opening *o)
+{
+	const int64_t s = o->params->connect_timeout;
+
+	return (long)(s && s < NO_LIMIT_S ? s * 1000 + SLACK_MS : (int64_t)NO_LIMIT_S * 1000);
+}
+
+/* And from then on that of the whole opening. */
 static long whole_limit_ms(const struct opening *o)
 {
 	const int64_t connect = o->params->connect_timeout ? o->params->connect_timeout : NO_LIMIT_S;
@@ -366,7 +381,7 @@ static int set_conduct(struct opening *o)
 		{ CURLOPT_TCP_NODELAY, 1, "TCP_NODELAY" },
 		{ CURLOPT_TCP_KEEPALIVE, KEEPALIVE, "TCP_KEEPALIVE" },  /* ten minutes may pass at the dot */
 		{ CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, "SUPPRESS_CONNECT_HEADERS" },
-		{ CURLOPT_CONNECTTIMEOUT_MS, whole_limit_ms(o), "CONNECTTIMEOUT" },
+		{ CURLOPT_CONNECTTIMEOUT_MS, connect_limit_ms(o), "CONNECTTIMEOUT" },
 		{ CURLOPT_SERVER_RESPONSE_TIMEOUT, reply, "SERVER_RESPONSE_TIMEOUT" },
 	};
 
@@ -436,6 +451,21 @@ void opening_wait(struct opening *o, unsigned seconds, const char *what)
 int64_t opening_until(const struct opening *o)
 {
 	return o->clock_ms < o->deadline_ms ? o->clock_ms : o->deadline_ms;
+}
+
+bool opening_connected(struct opening *o)
+{
+	curl_off_t connect = 0;
+
+	if (opening_by_proxy(o) && !o->proxy_done)
+		return false;
+	if (curl_easy_getinfo(o->session->easy, CURLINFO_CONNECT_TIME_T, &connect) || connect <= 0)
+		return false;
+	curl_easy_setopt(o->session->easy, CURLOPT_CONNECTTIMEOUT_MS, whole_limit_ms(o));
+	o->connected = true;
+	o->session->times.connect = io_now_us() - o->since_us;
+	o->since_us = io_now_us();
+	return true;
 }
 
 int64_t opening_octets(struct opening *o)

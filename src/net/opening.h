@@ -96,6 +96,8 @@ int opening_poll(struct opening *o, short events) MUST_CHECK;
 int opening_socket(struct opening *o) MUST_CHECK;
 /* "[::1]" or the name, checked for octets that a URL must not have. -1 (*e, ERR_USAGE). */
 int opening_url(struct opening *o, char *out, size_t cap, const char *scheme, const char *path) MUST_CHECK;
+/* TCP (or the socket), and with a proxy the way through it, stands as of now: the clock of connecting is over. */
+bool opening_connected(struct opening *o) MUST_CHECK;
 /* Octets the kernel got, less those still unread; -1: not to be known. */
 int64_t opening_octets(struct opening *o);
 bool opening_by_proxy(const struct opening *o);

@@ -133,15 +133,7 @@ static int ask_text(struct opening *o, const char *text)
 
 static void tick(struct opening *o)
 {
-	curl_off_t connect = 0;
-
-	if (o->connected || (opening_by_proxy(o) && !o->proxy_done) ||
-	    curl_easy_getinfo(o->session->easy, CURLINFO_CONNECT_TIME_T, &connect) || connect <= 0)
-		return;
-	o->connected = true;
-	o->session->times.connect = io_now_us() - o->since_us;
-	o->since_us = io_now_us();
-	if (o->server->tls == TLS_IMPLICIT)
+	if (!o->connected && opening_connected(o) && o->server->tls == TLS_IMPLICIT)
 		waits(o, STAGE_TLS, "TLS handshake");
 }
 

@@ -41,16 +41,11 @@ static void waits(struct opening *o, enum step step, enum smtp_stage stage, cons
 static void tick(struct opening *o)
 {
 	struct session_times *t = &o->session->times;
-	curl_off_t connect = 0, tls = 0;
+	curl_off_t tls = 0;
 
 	if (!o->connected) {
-		if (opening_by_proxy(o) && !o->proxy_done)
+		if (!opening_connected(o))
 			return;
-		if (curl_easy_getinfo(o->session->easy, CURLINFO_CONNECT_TIME_T, &connect) || connect <= 0)
-			return;
-		o->connected = true;
-		t->connect = io_now_us() - o->since_us;
-		o->since_us = io_now_us();
 		if (o->server->tls == TLS_IMPLICIT)
 			waits(o, STEP_GREETING, STAGE_TLS, "TLS handshake");
 		else
