@@ -311,8 +311,8 @@ void report_line(const struct report *r, char *out, size_t cap)
 		return;
 	words(said, sizeof(said), s);
 	utf8_escape(addr, sizeof(addr), s->addr, strlen(s->addr));
-	if (s->stage < STAGE_MAIL && !s->code) {
-		/* the session could not be opened: its own sentence says what, where and what to do */
+	if (s->stage < STAGE_MAIL) {
+		/* no session: its own sentence says what, where and what to do, the reply included */
 		snprintf(out, cap, "%s", said);
 		return;
 	}
