@@ -137,6 +137,8 @@ static int read_all(struct ready *r, struct err *e)
 	if (rc == 0)
 		rc = ready_plan_make(&r->plan, &lines, &r->block, e);
 	lines_clear(&lines);
+	if (rc == 0 && r->plan.unmeasured)
+		rc = source_rewind(raw, e) < 0 ? -1 : ready_measure(&r->plan, raw, e);
 	return rc;
 }
 

@@ -3,8 +3,8 @@
 #include "mime/ready_plan.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 #include "base/xalloc.h"
-#include "mime/repair.h"
 #include "text/header.h"
 
 #include <stdlib.h>
@@ -26,6 +26,15 @@ struct level {
 	bool locked, outer_locked;      /* its parts, it itself: inside of something signed */
 };
 
+static uint64_t count_high(const char *mem, size_t len)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += (unsigned char)mem[i] >> 7;
+	return n;
+}
+
 enum where { IN_HEADER, IN_LEAF, IN_IGNORED };
 
 /* A stretch of the input whose last line end may turn out to be a boundary's. */
@@ -45,10 +54,10 @@ struct walk {
 	struct block block;             /* its header */
 	uint64_t header_at, header_raw, header_canonical;
 	bool is_text, fixed, identity;  /* of a leaf: text/...; may not be encoded; is not encoded yet */
-	struct repair repair;           /* of a leaf that is; cte CTE_AUTO: not in an encoding that is known */
-	uint64_t repaired;              /* octets that mending it gives */
+	enum cte encoding;              /* of a leaf that is; CTE_AUTO: none that is known */
 	struct stretch stretch;
 	struct text_scan scan;
+	uint64_t light_line;            /* octets of the line so far, where the scan is not used */
 };
 
 /* Edits. */
@@ -143,14 +152,25 @@ static int header_keep(struct walk *w, bool label, struct err *e)
 static void stretch_begin(struct walk *w)
 {
 	w->stretch = (struct stretch){0};
+	w->light_line = 0;
 	scan_init(&w->scan);
+}
+
+/* What is encoded already is only looked at for what must be mended: most of a big message, and rarely anything. */
+static void light_feed(struct walk *w, const char *mem, size_t len)
+{
+	w->light_line += len;
+	if (w->light_line > w->scan.longest)
+		w->scan.longest = w->light_line;
+	w->scan.high += ascii_only(mem, len) ? 0 : count_high(mem, len);
 }
 
 static void stretch_feed(struct walk *w, const char *mem, size_t len)
 {
-	scan_feed(&w->scan, mem, len);
 	if (w->where == IN_LEAF && !w->identity)
-		w->repaired += repair_feed(&w->repair, mem, len, NULL);
+		light_feed(w, mem, len);
+	else
+		scan_feed(&w->scan, mem, len);
 }
 
 /* The line end before turned out to be inside. */
@@ -160,7 +180,10 @@ static void stretch_settle(struct walk *w)
 
 	if (!s->pending)
 		return;
-	stretch_feed(w, "\r\n", 2);
+	if (w->where == IN_LEAF && !w->identity)
+		w->light_line = 0;
+	else
+		scan_feed(&w->scan, "\r\n", 2);
 	s->raw += s->pending;
 	s->canonical += 2;
 	s->pending = 0;
@@ -207,15 +230,15 @@ static int leaf_repair(struct walk *w, bool always, bool ends_line, struct err *
 {
 	const struct stretch *s = &w->stretch;
 	const struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always, .repair = true,
-				   .cte = w->repair.cte, .size = w->repaired,
-				   .ends_line = !w->repaired || (w->repair.cte == CTE_QP && ends_line) };
+				   .cte = w->encoding, .ends_line = w->encoding == CTE_QP && ends_line };
 
-	if (w->repair.cte == CTE_AUTO)
+	if (w->encoding == CTE_AUTO)
 		return impossible(w->plan, always, "in a part whose encoding is not known", e);
 	if (header_keep(w, false, e) < 0)
 		return -1;
 	if (!edit_add(w->plan, &edit))
 		return impossible(w->plan, always, "and too many parts to mend", e);
+	w->plan->unmeasured = true;
 	return 0;
 }
 
@@ -223,7 +246,8 @@ static int leaf_end(struct walk *w, bool ends_line, struct err *e)
 {
 	bool always, high;
 
-	scan_end(&w->scan);
+	if (w->identity)
+		scan_end(&w->scan);
 	high = w->scan.high;
 	/* A header that must be written anew says what the body is in both renderings. */
 	always = w->scan.longest > BLOCK_LINE_MOST || (high && !w->root && !w->locked && w->block.overlong);
@@ -356,8 +380,7 @@ static int body_begin(struct walk *w, uint64_t at, struct err *e)
 		return 0;
 	}
 	w->where = IN_LEAF;
-	w->repair = (struct repair){ .cte = known ? cte : CTE_AUTO };
-	w->repaired = 0;
+	w->encoding = known ? cte : CTE_AUTO;
 	w->is_text = !strncmp(type, "text/", 5);
 	w->fixed = !strncmp(type, "multipart/", 10) || !strncmp(type, "message/", 8);
 	w->plan->root_leaf |= w->root;

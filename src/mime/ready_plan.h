@@ -41,6 +41,7 @@ struct ready_plan {
 	uint64_t high;          /* octets over 127 in the body, as it is */
 	bool ends_line;
 	bool seven_possible;
+	bool unmeasured;        /* the size of what is mended is not known yet: ready_measure() */
 
 	/* of the whole message's own entity */
 	bool root_leaf;

@@ -64,6 +64,8 @@ static struct source *source_view(struct source *under, uint64_t left)
 	return &v->source;
 }
 
+enum { MEASURE_CHUNK = 65536 };
+
 enum step { STEP_HEAD, STEP_BODY, STEP_TAIL, STEP_DONE };
 
 struct ready_stream {
@@ -247,4 +249,33 @@ struct source *ready_source(struct source *raw, const char *head, size_t head_le
 	s->plan = plan;
 	s->seven = seven;
 	return &s->source;
+}
+
+static int measure(struct ready_stream *s, struct edit *edit, struct err *e)
+{
+	CLEANUP(source_freep) struct source *mended = NULL;
+	CLEANUP(freep) char *chunk = xmalloc(MEASURE_CHUNK);
+	size_t n;
+
+	if (skip_to(s, edit->at, e) < 0)
+		return -1;
+	mended = repair_source(edit->cte, stretch_source(s, edit->at + edit->raw, CTE_BINARY, -1), -1);
+	edit->size = 0;
+	do {
+		if (source_read(mended, chunk, MEASURE_CHUNK, &n, e) < 0)
+			return -1;
+		edit->size += n;
+	} while (n);
+	edit->ends_line |= !edit->size;
+	return 0;
+}
+
+int ready_measure(struct ready_plan *plan, struct source *raw, struct err *e)
+{
+	struct ready_stream s = { .raw = raw };
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->edit[i].repair && measure(&s, &plan->edit[i], e) < 0)
+			return -1;
+	return 0;
 }
