@@ -65,7 +65,7 @@ class Plain(Real):
 		blob = os.urandom(100000)
 		self.write("Übersicht 2024.pdf", blob, directory=directory)
 		self.write("data.csv", "a;b\n1;2\n", directory=directory)
-		self.send(self.mta.port, "--html", "<p>Grüße <img src='cid:logo@x'></p>",
+		self.send(self.mta.port, "--body-file", "-", "--html", "<p>Grüße <img src='cid:logo@x'></p>",
 		          "-a", json.dumps({"path": f"{directory}/logo.png", "content_id": "logo@x", "disposition": "inline"}),
 		          "-a", f"{directory}/Übersicht 2024.pdf", "-a", f"{directory}/data.csv")
 		readers.agree(self, self.arrived()[0].data, subject="Prüfung ✓", parts=[
@@ -89,15 +89,17 @@ class Plain(Real):
 		                                          ("image/png", "ä.png", None, b"\x89PNG\r\n\x1a\n")])
 
 	def test_ready(self):
-		"a ready message by -t: Bcc gets it and is not in it"
-		r = mc.run("-S", f"smtp://127.0.0.1:{self.mta.port}", "-t", input=(
+		"a ready message to an exact envelope: its octets kept, its Bcc stripped"
+		r = mc.run("-S", f"smtp://127.0.0.1:{self.mta.port}", "--message-file", "-", "--envelope-from", "a@example.net",
+		           "--rcpt", "one@example.org", "--rcpt", "two@example.org", input=(
 			"From: a@example.net\nTo: one@example.org\nBcc: two@example.org\nSubject: ready\n"
 			"Date: Mon, 01 Jan 2024 00:00:00 +0000\nMessage-ID: <1@example.net>\n\ntext\n"))
 		self.assertEqual(r.code, 0, r)
 		delivery = self.arrived(2)[0]
 		self.assertEqual(sorted(delivery.rcpts), ["one@example.org", "two@example.org"])
 		self.assertNotIn(b"two@", delivery.data)
-		self.assertTrue(delivery.data.endswith(b"\r\n\r\ntext\r\n"))
+		self.assertEqual(delivery.data, b"From: a@example.net\r\nTo: one@example.org\r\nSubject: ready\r\n"
+		                 b"Date: Mon, 01 Jan 2024 00:00:00 +0000\r\nMessage-ID: <1@example.net>\r\n\r\ntext\r\n")
 
 	@tap.row("CLI-12")
 	def test_null_sender(self):
@@ -189,7 +191,8 @@ class Plain(Real):
 	@tap.table(("8BITMIME offered", "port"), ("not offered", "old"))
 	def test_eightbit(self, port):
 		"a ready 8-bit message, {0}: the reader gets the same text"
-		r = mc.run("-S", f"smtp://127.0.0.1:{getattr(self.mta, port)}", "-t", input=(
+		r = mc.run("-S", f"smtp://127.0.0.1:{getattr(self.mta, port)}", "--message-file", "-", "--envelope-from",
+		           "a@example.net", "--rcpt", "one@example.org", input=(
 			"From: a@example.net\nTo: one@example.org\nSubject: x\nMIME-Version: 1.0\n"
 			"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße\n"))
 		self.assertEqual(r.code, 0, r)
@@ -248,8 +251,16 @@ class Tls(Real):
 	@tap.row("TLS-08")
 	def test_wrong_kind(self):
 		"TLS from the first octet to a plain port fails at once and says what to do"
-		r = self.send(self.mta.port, "--tls-ca-file", certs.ca(), scheme="smtps", code=75, timeout=20)
-		self.assertLess(r.duration, 10)
+		r = self.send(self.mta.port, "--tls-ca-file", certs.ca(), scheme="smtps", code=76, timeout=20)
+		self.assertLess(r.duration, 10 * mc.SLOW)
+		self.assertIn("--starttls", r.stderr)
+
+	@tap.row("LMT-07")
+	def test_not_lmtp(self):
+		"LMTP spoken to Postfix, which answers LHLO with 500: 76, and the line says that it is not LMTP"
+		r = self.send(self.mta.port, scheme="lmtp", code=76)
+		self.assertIn("LMTP", r.stderr)
+		self.assertEqual(self.mta.deliveries(), [])
 
 
 class Auth(Real):

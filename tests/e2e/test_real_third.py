@@ -42,7 +42,7 @@ class Exim(tap.Case):
 		blob = os.urandom(50000)
 		self.write("a.bin", blob, directory=directory)
 		self.write("l.png", b"\x89PNG\r\n\x1a\nx", directory=directory)
-		self.send("--html", "<img src='cid:l@x'>", "-a", f"{directory}/a.bin", "-a",
+		self.send("--body-file", "-", "--html", "<img src='cid:l@x'>", "-a", f"{directory}/a.bin", "-a",
 		          json.dumps({"path": f"{directory}/l.png", "content_id": "l@x", "disposition": "inline"}))
 		readers.agree(self, self.mta.wait(1)[0].data, parts=[
 			("text/plain", None, None, "Grüße\n.\nPunkt\n".encode()), ("text/html", None, None, b"<img src='cid:l@x'>"),

@@ -239,6 +239,10 @@ def gmime(octets):
 	return view
 
 
+# A file name that is not ASCII is given twice, plain and by RFC 2231, for readers that know only the first.
+BY_DESIGN = re.compile(r"Content-(?:Type|Disposition): InvalidHeaderDefect: duplicate parameter name|"
+                       r"warning 11 at \d+: (?:file)?name\Z", re.I)
+
 READERS = (python, reformime, mblaze, gmime)
 
 
@@ -260,7 +264,7 @@ def agree(case, octets, subject=None, sender=None, to=None, cc=None, parts=None,
 		for field in ("sender", "to", "cc"):
 			case.assertTrue(getattr(view, field) == getattr(first, field), f"{field}: {who}")
 		if not defects:
-			case.assertEqual(view.defects, [], who)
+			case.assertEqual([d for d in view.defects if not BY_DESIGN.match(d)], [], who)
 		for field, wanted in (("subject", subject), ("sender", sender), ("to", to), ("cc", cc)):
 			if wanted is not None:
 				case.assertTrue(getattr(view, field) == wanted, f"{field} is not {wanted!r}: {who}")
