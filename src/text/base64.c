@@ -105,8 +105,10 @@ static inline void encode24(char *out, const unsigned char *in)
 	v = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)in)),
 				    _mm_loadu_si128((const __m128i *)(in + 8)), 1);
 	v = _mm256_shuffle_epi8(v, spread);
-	hi = _mm256_mulhi_epu16(_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)), _mm256_set1_epi32(0x04000040));
-	lo = _mm256_mullo_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)), _mm256_set1_epi32(0x01000010));
+	hi = _mm256_mulhi_epu16(_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)),
+				_mm256_set1_epi32(0x04000040));
+	lo = _mm256_mullo_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)),
+				_mm256_set1_epi32(0x01000010));
 	index = _mm256_or_si256(hi, lo);
 	/* 0: a-z, 1..10: digits, 11: '+', 12: '/', 13: A-Z; the row's number is what to add to the index */
 	row = _mm256_subs_epu8(index, _mm256_set1_epi8(51));
@@ -123,7 +125,7 @@ static void lines_avx2(char *out, const unsigned char *in, size_t n)
 		out[1] = '\n';
 		encode24(out + 2, in);
 		encode24(out + 34, in + 24);
-		encode24(out + 46, in + 33);    /* 57 = 24 + 24 + 9: the last 24 once more overlap the second */
+		encode24(out + 46, in + 33);    /* 57 = 24 + 24 + 9: the last 24 overlap the second */
 	}
 }
 #endif
@@ -204,7 +206,8 @@ static int base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* What the last, padded group gives; -1: it is not one that an encoder writes (RFC 4648 3.5: the unused bits are 0). */
+/* What the last, padded group gives; -1: it is not one that an encoder writes (RFC 4648 3.5: the unused bits
+ * are 0). */
 static int last_group(char *out, uint32_t bits, unsigned have, unsigned pads)
 {
 	if (!have && !pads)

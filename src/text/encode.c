@@ -65,8 +65,9 @@ static int identity_line_end(struct codec_state *st, struct codec_io *io, struct
 	bool second = c == '\n' && st->last_cr;
 
 	if (!st->text && (c == '\n') != st->last_cr)
-		return err_set(e, ERR_DATA, "a bare %s at octet %llu does not go as %s", st->last_cr ? "CR" : "LF",
-			       (unsigned long long)(st->offset - st->last_cr), cte_name(st->cte));
+		return err_set(e, ERR_DATA, "a bare %s at octet %llu does not go as %s",
+			       st->last_cr ? "CR" : "LF", (unsigned long long)(st->offset - st->last_cr),
+			       cte_name(st->cte));
 	if (!second) {
 		memcpy(io->out + io->made, "\r\n", 2);
 		io->made += 2;
@@ -238,7 +239,8 @@ static void encoder_free(struct source *s)
 }
 
 static const struct source_ops encoder_ops = {
-	.name = "encoder", .read = encoder_read, .rewind = encoder_rewind, .size = encoder_size, .free = encoder_free,
+	.name = "encoder", .read = encoder_read, .rewind = encoder_rewind, .size = encoder_size,
+	.free = encoder_free,
 };
 
 static struct source *encoder_new(enum cte c, bool text, struct source *under, int64_t size)

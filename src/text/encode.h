@@ -34,7 +34,8 @@ struct text_scan {
 	uint64_t base64;        /* size as base64 of the canonical form, CRLF between its lines */
 	uint64_t high;          /* octets over 127 */
 	uint64_t longest;       /* longest line, octets without its end */
-	bool nul, bare_cr, utf8, from_line, trailing_space;   /* utf8: all valid so far (finish: and not cut) */
+	bool utf8;              /* all valid so far; after scan_end(): and not cut */
+	bool nul, bare_cr, from_line, trailing_space;
 	/* private */
 	uint64_t line;                  /* octets of the line so far */
 	bool last_cr;
@@ -52,16 +53,17 @@ void scan_end(struct text_scan *s);
 
 /*
  * The encoding for a text: 7bit where it is pure ASCII, no line is over 998 octets and there is no NUL;
- * else quoted-printable or base64, whichever is shorter (a tie is quoted-printable). "From " at a line start and
- * trailing white space ask for quoted-printable (RFC 2049 section 3); a lone "." does not.
+ * else quoted-printable or base64, whichever is shorter (a tie is quoted-printable). "From " at a line start
+ * and trailing white space ask for quoted-printable (RFC 2049 section 3); a lone "." does not.
  */
 enum cte cte_choose(const struct text_scan *s);
 
 /*
- * Encoder of @under (owned). @text: line by line, else octets. @size: the exact size of the output where the caller knows it
- * by a scan, or -1; base64 of binary computes its own from source_size(under), identity of binary has that.
- * 7bit and 8bit refuse (ERR_DATA, with the octet's offset) NUL, lines over 998 octets, 7bit also octets over 127; not as text,
- * they refuse a bare CR or LF as well. binary refuses nothing. CTE_AUTO is to be settled before; here it is base64.
+ * Encoder of @under (owned). @text: line by line, else octets. @size: the exact size of the output where the
+ * caller knows it by a scan, or -1; base64 of binary computes its own from source_size(under), identity of
+ * binary has that. 7bit and 8bit refuse (ERR_DATA, with the octet's offset) NUL, lines over 998 octets, 7bit
+ * also octets over 127; not as text, they refuse a bare CR or LF as well. binary refuses nothing. CTE_AUTO is
+ * to be settled before; here it is base64.
  */
 struct source *encode_source(enum cte c, bool text, struct source *under, int64_t size);
 

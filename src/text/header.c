@@ -23,10 +23,13 @@ static const struct { const char *name; enum field_kind kind; } registry[] = {
 	/* RFC 5322 3.6.2, 3.6.3, 3.6.6; RFC 8098 2.1; the rest by usage */
 	{ "From", FIELD_ADDRESSES }, { "Sender", FIELD_ADDRESSES }, { "Reply-To", FIELD_ADDRESSES },
 	{ "To", FIELD_ADDRESSES }, { "Cc", FIELD_ADDRESSES }, { "Bcc", FIELD_ADDRESSES },
-	{ "Resent-From", FIELD_ADDRESSES }, { "Resent-Sender", FIELD_ADDRESSES }, { "Resent-To", FIELD_ADDRESSES },
-	{ "Resent-Cc", FIELD_ADDRESSES }, { "Resent-Bcc", FIELD_ADDRESSES }, { "Resent-Reply-To", FIELD_ADDRESSES },
+	{ "Resent-From", FIELD_ADDRESSES }, { "Resent-Sender", FIELD_ADDRESSES },
+	{ "Resent-To", FIELD_ADDRESSES },
+	{ "Resent-Cc", FIELD_ADDRESSES }, { "Resent-Bcc", FIELD_ADDRESSES },
+	{ "Resent-Reply-To", FIELD_ADDRESSES },
 	{ "Disposition-Notification-To", FIELD_ADDRESSES }, { "Return-Receipt-To", FIELD_ADDRESSES },
-	{ "Errors-To", FIELD_ADDRESSES }, { "Apparently-To", FIELD_ADDRESSES }, { "Delivered-To", FIELD_ADDRESSES },
+	{ "Errors-To", FIELD_ADDRESSES }, { "Apparently-To", FIELD_ADDRESSES },
+	{ "Delivered-To", FIELD_ADDRESSES },
 	{ "Mail-Followup-To", FIELD_ADDRESSES }, { "Mail-Reply-To", FIELD_ADDRESSES },
 	/* RFC 2045 section 5, RFC 2183 */
 	{ "Content-Type", FIELD_PARAMETERS }, { "Content-Disposition", FIELD_PARAMETERS },
@@ -35,13 +38,16 @@ static const struct { const char *name; enum field_kind kind; } registry[] = {
 	{ "Resent-Message-ID", FIELD_TOKEN }, { "In-Reply-To", FIELD_TOKEN }, { "References", FIELD_TOKEN },
 	{ "Return-Path", FIELD_TOKEN }, { "Received", FIELD_TOKEN },
 	/* RFC 2045 4, 6, 7; RFC 1864; RFC 2557; RFC 3282; RFC 2424 */
-	{ "MIME-Version", FIELD_TOKEN }, { "Content-Transfer-Encoding", FIELD_TOKEN }, { "Content-ID", FIELD_TOKEN },
+	{ "MIME-Version", FIELD_TOKEN }, { "Content-Transfer-Encoding", FIELD_TOKEN },
+	{ "Content-ID", FIELD_TOKEN },
 	{ "Content-MD5", FIELD_TOKEN }, { "Content-Location", FIELD_TOKEN }, { "Content-Base", FIELD_TOKEN },
-	{ "Content-Language", FIELD_TOKEN }, { "Content-Duration", FIELD_TOKEN }, { "Accept-Language", FIELD_TOKEN },
+	{ "Content-Language", FIELD_TOKEN }, { "Content-Duration", FIELD_TOKEN },
+	{ "Accept-Language", FIELD_TOKEN },
 	/* RFC 2369, RFC 8058: URLs; RFC 3834; RFC 6376, 8601, 8617; RFC 4021's words */
 	{ "List-Help", FIELD_TOKEN }, { "List-Unsubscribe", FIELD_TOKEN }, { "List-Subscribe", FIELD_TOKEN },
 	{ "List-Post", FIELD_TOKEN }, { "List-Owner", FIELD_TOKEN }, { "List-Archive", FIELD_TOKEN },
-	{ "List-Unsubscribe-Post", FIELD_TOKEN }, { "Auto-Submitted", FIELD_TOKEN }, { "DKIM-Signature", FIELD_TOKEN },
+	{ "List-Unsubscribe-Post", FIELD_TOKEN }, { "Auto-Submitted", FIELD_TOKEN },
+	{ "DKIM-Signature", FIELD_TOKEN },
 	{ "Authentication-Results", FIELD_TOKEN }, { "ARC-Seal", FIELD_TOKEN },
 	{ "ARC-Message-Signature", FIELD_TOKEN }, { "ARC-Authentication-Results", FIELD_TOKEN },
 	{ "Importance", FIELD_TOKEN }, { "Priority", FIELD_TOKEN }, { "Sensitivity", FIELD_TOKEN },
@@ -63,10 +69,11 @@ int field_name_check(const char *name, size_t len, struct err *e)
 	if (!len)
 		return err_set(e, ERR_DATA, "a header field's name is empty");
 	if (len > NAME_MOST)
-		return err_set(e, ERR_DATA, "a header field's name has %zu octets; %d are allowed", len, NAME_MOST);
+		return err_set(e, ERR_DATA, "a header field's name has %zu octets; %d are allowed", len,
+			       NAME_MOST);
 	for (size_t i = 0; i < len; i++)
 		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
-			return err_set(e, ERR_DATA, "a header field's name has a character at octet %zu that is not allowed", i);
+			return err_set(e, ERR_DATA, "a header field's name cannot have what is at octet %zu", i);
 	return 0;
 }
 
@@ -80,8 +87,8 @@ static size_t blank_run(const char *s, size_t len)
 }
 
 /*
- * The next place to fold behind: white space and a word. Never between a backslash and a blank, which may be one
- * quoted-pair (RFC 5322 3.2.1).
+ * The next place to fold behind: white space and a word. Never between a backslash and a blank, which may be
+ * one quoted-pair (RFC 5322 3.2.1).
  */
 static void next_piece(const char *at, const char *end, struct span *space, struct span *word)
 {
@@ -135,8 +142,8 @@ static int put_raw(struct buf *out, const char *name, struct span value, struct 
 }
 
 /*
- * Words to be encoded. In a text that must read back as itself (@exact) these are also words that look encoded,
- * and words beside white space at the value's ends, which readers trim.
+ * Words to be encoded. In a text that must read back as itself (@exact) these are also words that look
+ * encoded, and words beside white space at the value's ends, which readers trim.
  */
 struct words { struct span value; bool exact; };
 
@@ -147,7 +154,8 @@ static bool word_needs(const struct words *w, struct span space, struct span wor
 	bool first = space.at == w->value.at;
 	size_t after = blank_run(behind, (size_t)(end - behind));
 
-	if (word.len > LITERAL_MOST || !ascii_only(word.at, word.len) || find_control(word.at, word.len) < word.len)
+	if (word.len > LITERAL_MOST || !ascii_only(word.at, word.len) ||
+	    find_control(word.at, word.len) < word.len)
 		return true;
 	if (w->exact && looks_encoded(word.at, word.len))
 		return true;
@@ -188,7 +196,8 @@ static bool is_encoded_word(struct span word)
 	return word.len > 8 && !memcmp(word.at, "=?", 2) && !memcmp(word.at + word.len - 2, "?=", 2);
 }
 
-/* Between the colon and the first word: a blank, and the value's own white space where that is not encoded. */
+/* Between the colon and the first word: a blank, and the value's own white space where it is not
+ * encoded. */
 static struct span first_gap(struct header_line *l, const struct words *w, struct span space)
 {
 	if (w->exact || !space.len || space.len > SPACE_MOST)
@@ -317,8 +326,8 @@ static void put_atoms(struct header_line *l, const char *name)
 }
 
 /*
- * A display name: atoms, a quoted string that fits on one line, else encoded words. With @pass what looks like an
- * encoded word is one, and goes as atoms.
+ * A display name: atoms, a quoted string that fits on one line, else encoded words. With @pass what looks
+ * like an encoded word is one, and goes as atoms.
  */
 static void put_phrase(struct header_line *l, const char *name, bool pass)
 {
@@ -433,7 +442,8 @@ int header_raw(struct buf *out, const char *name, const char *utf8, struct err *
 		return -1;
 	ascii = ascii_only(utf8, v.len);
 	if (kind != FIELD_UNSTRUCTURED && find_control(utf8, v.len) < v.len)
-		return err_set(e, ERR_DATA, "%s has a control character at octet %zu", name, find_control(utf8, v.len));
+		return err_set(e, ERR_DATA, "%s has a control character at octet %zu", name,
+			       find_control(utf8, v.len));
 	fits = raw_fits(name, utf8, v.len);
 	if (ascii && fits && find_control(utf8, v.len) == v.len)
 		return put_raw(out, name, v, e);

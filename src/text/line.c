@@ -97,8 +97,8 @@ void line_piece(struct header_line *l, struct span space, struct span text, size
 }
 
 /*
- * What may stand as itself in a Q word anywhere, in phrases too (RFC 2047 5(3)). Without comma, dot, quote and
- * "@": a reader that decodes before it parses still finds no address in it.
+ * What may stand as itself in a Q word anywhere, in phrases too (RFC 2047 5(3)). Without comma, dot, quote
+ * and "@": a reader that decodes before it parses still finds no address in it.
  */
 static bool q_plain(unsigned char c)
 {
@@ -193,7 +193,7 @@ void line_encoded(struct header_line *l, struct span space, struct span text)
 {
 	bool q = q_is_shorter(text);
 
-	/* one word on the next line rather than two: Python before 3.12 keeps the blank between two in a phrase */
+	/* one word on the next line rather than two: in a phrase some readers keep the blank between two */
 	if (l->content && fitting(text, word_room(l->column, space.len), q) < text.len &&
 	    fitting(text, word_room(0, space.len), q) == text.len)
 		line_fold(l);

@@ -12,7 +12,8 @@ struct mime_types {
 	char *text;
 };
 
-/* Fills @t; a file that is missing gives an empty table. Lines that are not "type extension..." are passed over. */
+/* Fills @t; a file that is missing gives an empty table. Lines that are not "type extension..." are passed
+ * over. */
 void mime_types_read(struct mime_types *t, const char *path);
 /* As mimetype_of(): the table's type, else the built-in one's, else application/octet-stream. */
 const char *mime_types_find(const struct mime_types *t, const char *path);

@@ -166,14 +166,15 @@ static void put_ascii(struct header_line *l, const char *name, const char *value
 }
 
 /*
- * For readers that know no RFC 2231: the value with "_" for each character that needs it, shortened before its
- * extension to fit on a line.
+ * For readers that know no RFC 2231: the value with "_" for each character that needs it, shortened before
+ * its extension to fit on a line.
  */
 static void put_fallback(struct header_line *l, const char *name, const char *value)
 {
 	enum { EXTENSION_MOST = 10 };
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(PARAM_VALUE_MOST + 2);
-	size_t most = FOLD_AT - 4 - strlen(name), len = strlen(value), ext = 0;  /* opening quote in, closing one not */
+	size_t most = FOLD_AT - 4 - strlen(name);       /* opening quote in, closing one not */
+	size_t len = strlen(value), ext = 0;
 	const char *dot;
 
 	l->full |= buf_add(&text, "\"", 1) < 0;
@@ -212,11 +213,13 @@ static int param_check(const struct header_param *p, struct err *e)
 	return 0;
 }
 
-/* The extended form stands before the fall-back: readers that know both forms take the first (Python, GMime). */
+/* The extended form stands before the fall-back: readers that know both forms take the first (Python, GMime).
+ * */
 static void put_one(struct header_line *l, const struct header_param *p)
 {
 	size_t len = strlen(p->value);
-	bool plain = ascii_only(p->value, len) && find_control(p->value, len) == len && !strchr(p->value, '\t');
+	bool plain = ascii_only(p->value, len) && find_control(p->value, len) == len &&
+		     !strchr(p->value, '\t');
 
 	/* some readers decode encoded words in quoted strings, against RFC 2047 5(3) */
 	if (plain && !looks_encoded(p->value, len)) {
@@ -291,8 +294,8 @@ static int read_quoted(const char **at, struct buf *value)
 }
 
 /*
- * One parameter at the ";" where *at stands; 1, 0 at the end of the field, -1 where it is not the grammar. A ";"
- * with nothing behind it is let pass: many programs write it.
+ * One parameter at the ";" where *at stands; 1, 0 at the end of the field, -1 where it is not the grammar. A
+ * ";" with nothing behind it is let pass: many programs write it.
  */
 static int read_param(const char **at, struct buf *name, struct buf *value)
 {
@@ -364,8 +367,8 @@ int media_type_parse(char **ret_type, const char *value, struct err *e)
 		if (++count > PARAMS_MOST)
 			return err_set(e, ERR_DATA, "a media type has over %d parameters", PARAMS_MOST);
 	if (r < 0)
-		return err_set(e, ERR_DATA, "the parameters behind \"%s\" are not \"; name=value\" (at octet %zu)",
-			       type, (size_t)(at - value));
+		return err_set(e, ERR_DATA, "behind \"%s\" at octet %zu: not \"; name=value\"", type,
+			       (size_t)(at - value));
 	*ret_type = type;
 	type = NULL;
 	return 0;
@@ -394,7 +397,8 @@ static void params_free(struct header_param *params, size_t n)
 	free(params);
 }
 
-static int read_params(struct header_param **ret, size_t *ret_n, const char *field, const char *at, struct err *e)
+static int read_params(struct header_param **ret, size_t *ret_n, const char *field, const char *at,
+		       struct err *e)
 {
 	CLEANUP(buf_clear) struct buf name = BUF_INIT(LINE_MOST), text = BUF_INIT(PARAM_VALUE_MOST);
 	struct header_param *params = NULL;

@@ -7,5 +7,6 @@
 struct buf;
 struct err;
 
-/* "Name: @value CRLF", @value read by the grammar and its parameters written again (RFC 2231 where not ASCII). */
+/* "Name: @value CRLF", @value read by the grammar and its parameters written again (RFC 2231 where not
+ * ASCII). */
 int params_rewrite(struct buf *out, const char *name, const char *value, struct err *e) MUST_CHECK;

@@ -149,7 +149,8 @@ INLINE bool take_high(struct walk *w)
 
 	if (w->column >= QP_WIDTH)
 		return false;
-	n = high_run(w->in + w->at, min_of((QP_WIDTH - 1 - w->column) / 3, w->stop - w->at, (w->cap - w->made) / 3));
+	n = high_run(w->in + w->at,
+		     min_of((QP_WIDTH - 1 - w->column) / 3, w->stop - w->at, (w->cap - w->made) / 3));
 	for (size_t i = 0; i < n; i++)
 		put_triplet(w, (unsigned char)w->in[w->at + i]);
 	w->at += n;
@@ -176,8 +177,8 @@ INLINE void take_octet(struct walk *w, bool encode)
 }
 
 /*
- * Uses all but the last CODEC_LOOK octets of an input that is not final, and stops early where there is no room.
- * Gives the octets used; *ret_made grows by what was written.
+ * Uses all but the last CODEC_LOOK octets of an input that is not final, and stops early where there is no
+ * room. Gives the octets used; *ret_made grows by what was written.
  */
 INLINE size_t qp_walk(struct codec_state *st, struct walk w, bool final, size_t *ret_made)
 {
@@ -190,7 +191,8 @@ INLINE size_t qp_walk(struct codec_state *st, struct walk w, bool final, size_t 
 
 		if (take_line_end(&w))
 			continue;
-		from = w.column == 0 && w.in[w.at] == 'F' && w.len - w.at >= 5 && !memcmp(w.in + w.at, "From ", 5);
+		from = w.column == 0 && w.in[w.at] == 'F' && w.len - w.at >= 5 &&
+		       !memcmp(w.in + w.at, "From ", 5);
 		if (from || (!take_plain(&w) && !take_high(&w)))
 			take_octet(&w, from);
 	}

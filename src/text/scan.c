@@ -20,8 +20,9 @@ size_t run_of_line(const char *s, size_t len)
 #if defined(__SSE2__)
 	while (len - n >= 16) {
 		__m128i v = _mm_loadu_si128((const __m128i *)(s + n));
-		unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\n')),
-									 _mm_cmpeq_epi8(v, _mm_set1_epi8('\r'))));
+		__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\n')),
+					    _mm_cmpeq_epi8(v, _mm_set1_epi8('\r')));
+		unsigned mask = (unsigned)_mm_movemask_epi8(ends);
 
 		if (mask)
 			return n + (unsigned)__builtin_ctz(mask);
@@ -148,7 +149,7 @@ static void feed_utf8(struct text_scan *s, const char *mem, size_t len)
 		s->part_len = (unsigned)(len - at);
 		/* what is cut may only be one character's beginning */
 		for (unsigned i = 0; i < s->part_len; i++)
-			s->utf8 &= i ? ((unsigned char)s->part[i] & 0xc0) == 0x80 : (unsigned char)s->part[0] >= 0xc2;
+			s->utf8 &= i ? (s->part[i] & 0xc0) == 0x80 : (unsigned char)s->part[0] >= 0xc2;
 	} else {
 		s->utf8 = false;
 	}

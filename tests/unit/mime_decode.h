@@ -21,7 +21,8 @@ static inline int md_hex(char c)
 	return p ? (int)(p - digits) : -1;
 }
 
-/* What is wrong with one header field (CRLF at its end), or NULL. @ours: its encoded words are all of our making. */
+/* What is wrong with one header field (CRLF at its end), or NULL. @ours: its encoded words are all of our
+ * making. */
 static inline const char *md_lint_any(const char *field, size_t len, bool ours)
 {
 	size_t start = 0;
@@ -128,7 +129,8 @@ static inline long md_base64(char *out, const char *in, size_t len, bool lines)
 	return have ? -1 : n;
 }
 
-/* RFC 2045 6.7, strict; line ends stay CRLF. -1 where a line is over 76 or something stands that must be encoded. */
+/* RFC 2045 6.7, strict; line ends stay CRLF. -1 where a line is over 76 or something stands that must be
+ * encoded. */
 static inline long md_qp(char *out, const char *in, size_t len)
 {
 	long n = 0;
@@ -174,7 +176,8 @@ static inline long md_qp(char *out, const char *in, size_t len)
 	return len && (in[len - 1] == ' ' || in[len - 1] == '\t') ? -1 : n;
 }
 
-/* One encoded word at @s, ended by white space or the end: its length, its octets in @out; 0 where there is none. */
+/* One encoded word at @s, ended by white space or the end: its length, its octets in @out; 0 where there is
+ * none. */
 static inline size_t md_word(const char *s, char *out, long *ret_n)
 {
 	size_t len = strcspn(s, " \t"), n = len - 12;
@@ -239,7 +242,8 @@ static inline char *md_decode_words(const char *text)
 	return out;
 }
 
-/* The value of parameter @name in an unfolded "value; a=b; ...": extended and continued forms first, by RFC 2231; malloc. */
+/* The value of parameter @name in an unfolded "value; a=b; ...": extended and continued forms first, by RFC
+ * 2231; malloc. */
 static inline char *md_param(const char *text, const char *name, bool plain_only)
 {
 	size_t room = strlen(text) + 1, have = 0, want = 0;

@@ -212,8 +212,10 @@ static void test_base64_decode(void)
 {
 	static const struct { const char *in, *out; } rows[] = {
 		{ "Zm9v\r\n YmFy\t", "foobar" }, { "", "" }, { " \n", "" }, { "Zg=\n=", "f" },
-		{ "Zg", NULL }, { "Zg=", NULL }, { "Z", NULL }, { "Zg==Zg==", NULL }, { "Zm9v=", NULL }, { "=", NULL },
-		{ "====", NULL }, { "Zh==", NULL }, { "Zm9=", NULL }, { "Zm9v!", NULL }, { "Zm-_", NULL }, { "Zg===", NULL },
+		{ "Zg", NULL }, { "Zg=", NULL }, { "Z", NULL }, { "Zg==Zg==", NULL }, { "Zm9v=", NULL },
+		{ "=", NULL },
+		{ "====", NULL }, { "Zh==", NULL }, { "Zm9=", NULL }, { "Zm9v!", NULL }, { "Zm-_", NULL },
+		{ "Zg===", NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -288,7 +290,8 @@ static void test_identity(void)
 	free(longest);
 }
 
-/* Every encoding, every cutting: same bytes, decode gives the input back, sizes exact. rows: MSG-02, MSG-05 */
+/* Every encoding, every cutting: same bytes, decode gives the input back, sizes exact. rows: MSG-02, MSG-05
+ * */
 static void check_all_ways(const char *in, size_t len)
 {
 	static const size_t pieces[] = { 1, 2, 3, 5, 0, 56, 57, 58, 4096, 1 << 20 };
@@ -414,7 +417,8 @@ static void test_properties(void)
 static void test_choice(void)
 {
 	static const struct { const char *name, *in; enum cte c; } rows[] = {
-		{ "empty", "", CTE_7BIT }, { "ascii", "hello\nworld\n", CTE_7BIT }, { "only dots", ".\n..\n", CTE_7BIT },
+		{ "empty", "", CTE_7BIT }, { "ascii", "hello\nworld\n", CTE_7BIT },
+		{ "only dots", ".\n..\n", CTE_7BIT },
 		{ "some high", "gr\xc3\xbc\xc3\x9f" "e aus M\xc3\xbcnchen, und noch mehr Text\n", CTE_QP },
 		{ "all high", "\xe6\xb5\x8b\xe8\xaf\x95\xe6\xb5\x8b\xe8\xaf\x95\n", CTE_BASE64 },
 		{ "From", "From me\n", CTE_QP }, { "From in the middle", "x From me\n", CTE_7BIT },

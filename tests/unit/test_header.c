@@ -1,4 +1,5 @@
-/* Header fields: folding, encoded words, address lists, parameters, media types; rows HDR-01..07, ADR-12, ADR-13. */
+/* Header fields: folding, encoded words, address lists, parameters, media types; rows HDR-01..07, ADR-12,
+ * ADR-13. */
 
 #include "check.h"
 #include "mime_decode.h"
@@ -153,13 +154,16 @@ static void test_injection(void)
 static void test_names(void)
 {
 	static const struct { const char *name; int r; } rows[] = {
-		{ "", -1 }, { ":", -1 }, { " ", -1 }, { "a b", -1 }, { "\t", -1 }, { "a\tb", -1 }, { "\xc3\xa9", -1 },
+		{ "", -1 }, { ":", -1 }, { " ", -1 }, { "a b", -1 }, { "\t", -1 }, { "a\tb", -1 },
+		{ "\xc3\xa9", -1 },
 		{ "a:b", -1 }, { "a\x7f", -1 }, { "a\n", -1 }, { "X-Ok", 0 }, { "!#$%&'*+-.^_`|~", 0 },
 		{ LONG60 "aaaaaaaaaaaaaaaa", 0 }, { LONG60 "aaaaaaaaaaaaaaaaa", -1 },
 	};
 	static const struct { const char *name; enum field_kind kind; } kinds[] = {
-		{ "subject", FIELD_UNSTRUCTURED }, { "X-Anything", FIELD_UNSTRUCTURED }, { "REPLY-TO", FIELD_ADDRESSES },
-		{ "Resent-Cc", FIELD_ADDRESSES }, { "content-type", FIELD_PARAMETERS }, { "Content-Disposition", FIELD_PARAMETERS },
+		{ "subject", FIELD_UNSTRUCTURED }, { "X-Anything", FIELD_UNSTRUCTURED },
+		{ "REPLY-TO", FIELD_ADDRESSES },
+		{ "Resent-Cc", FIELD_ADDRESSES }, { "content-type", FIELD_PARAMETERS },
+		{ "Content-Disposition", FIELD_PARAMETERS },
 		{ "references", FIELD_TOKEN }, { "Date", FIELD_TOKEN }, { "List-Unsubscribe", FIELD_TOKEN },
 		{ "Comments", FIELD_UNSTRUCTURED }, { "Content-Description", FIELD_UNSTRUCTURED },
 	};
@@ -190,8 +194,10 @@ static void test_lengths(void)
 {
 	static const struct { const char *name, *unit; } kinds[] = {
 		{ "words", "word " }, { "no white space", "x" }, { "two-octet letters", "\xc3\xa9" },
-		{ "four-octet characters", "\xf0\x9f\x98\x80" }, { "mixed words", "a\xc3\xa9 b " }, { "blanks", " " },
-		{ "tabs and letters", "\ty" }, { "question", "=?" }, { "long gaps", "w                              " },
+		{ "four-octet characters", "\xf0\x9f\x98\x80" }, { "mixed words", "a\xc3\xa9 b " },
+		{ "blanks", " " },
+		{ "tabs and letters", "\ty" }, { "question", "=?" },
+		{ "long gaps", "w                              " },
 	};
 	static const size_t lengths[] = { 0, 1, 2, 20, 37, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 75, 76, 77, 78, 79, 200, 988,
 					  989, 990, 997, 998, 999, 1000, 5000, 10240, 1 << 20 };
@@ -486,11 +492,15 @@ static void test_media_type(void)
 		{ "application/vnd.a+xml;", "application/vnd.a+xml", NULL },
 		{ "text/plain; name=\"\xc3\xa9\"; charset=x", "text/plain", "x" },
 		{ "text", NULL, NULL }, { "text/", NULL, NULL }, { "/plain", NULL, NULL }, { "", NULL, NULL },
-		{ "text/plain charset=x", NULL, NULL }, { "text/plain; charset", NULL, NULL }, { "text/plain; =x", NULL, NULL },
-		{ "text/plain; charset=", NULL, NULL }, { "text/plain; charset=\"x", NULL, NULL }, { "text/plain; a=b c", NULL, NULL },
-		{ "text/plain (open", NULL, NULL }, { "text/plain)", NULL, NULL }, { "text/pl\xc3\xa9in", NULL, NULL },
+		{ "text/plain charset=x", NULL, NULL }, { "text/plain; charset", NULL, NULL },
+		{ "text/plain; =x", NULL, NULL },
+		{ "text/plain; charset=", NULL, NULL }, { "text/plain; charset=\"x", NULL, NULL },
+		{ "text/plain; a=b c", NULL, NULL },
+		{ "text/plain (open", NULL, NULL }, { "text/plain)", NULL, NULL },
+		{ "text/pl\xc3\xa9in", NULL, NULL },
 		{ "text/plain; charset=x\r\nBcc: y", NULL, NULL }, { "text/plain; a=\x01", NULL, NULL },
-		{ "text / plain", NULL, NULL }, { "text/plain; charset=a=b", NULL, NULL }, { "text/plain;; a=b", NULL, NULL },
+		{ "text / plain", NULL, NULL }, { "text/plain; charset=a=b", NULL, NULL },
+		{ "text/plain;; a=b", NULL, NULL },
 	};
 	char *deep = malloc(100001);
 

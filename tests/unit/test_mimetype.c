@@ -15,11 +15,14 @@ static void test_builtin(void)
 	static const struct { const char *path, *type; } rows[] = {
 		{ "a.png", "image/png" }, { "a/b.PNG", "image/png" }, { "/x.y/photo.JPeG", "image/jpeg" },
 		{ "a.tar.gz", "application/gzip" }, { "a.txt", "text/plain" }, { "a.html", "text/html" },
-		{ "a.pdf", "application/pdf" }, { "a.7z", "application/x-7z-compressed" }, { "a.zst", "application/zstd" },
+		{ "a.pdf", "application/pdf" }, { "a.7z", "application/x-7z-compressed" },
+		{ "a.zst", "application/zstd" },
 		{ "a.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document" },
 		{ "a.eml", "message/rfc822" }, { "a.zip", "application/zip" },
-		{ "a", "application/octet-stream" }, { "", "application/octet-stream" }, { ".png", "application/octet-stream" },
-		{ "a.", "application/octet-stream" }, { "x.png/a", "application/octet-stream" }, { "/", "application/octet-stream" },
+		{ "a", "application/octet-stream" }, { "", "application/octet-stream" },
+		{ ".png", "application/octet-stream" },
+		{ "a.", "application/octet-stream" }, { "x.png/a", "application/octet-stream" },
+		{ "/", "application/octet-stream" },
 		{ "a.nosuchthing", "application/octet-stream" }, { "a.png\n", "application/octet-stream" },
 		{ "a.\xff\xfe", "application/octet-stream" },
 		{ "a.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -49,10 +52,13 @@ static void test_file(void)
 		"/b bad4\n"
 		"text/x-last last";
 	static const struct { const char *path, *type; } rows[] = {
-		{ "a.mine", "text/x-mine" }, { "a.mine2", "text/x-mine" }, { "a.own2", "application/octet-stream" },
-		{ "a.png", "image/x-other" }, { "a.own", "application/octet-stream" }, { "a.plain", "application/octet-stream" },
+		{ "a.mine", "text/x-mine" }, { "a.mine2", "text/x-mine" },
+		{ "a.own2", "application/octet-stream" },
+		{ "a.png", "image/x-other" }, { "a.own", "application/octet-stream" },
+		{ "a.plain", "application/octet-stream" },
 		{ "a.bad2", "application/octet-stream" }, { "a.bad3", "application/octet-stream" },
-		{ "a.bad4", "application/octet-stream" }, { "a.last", "text/x-last" }, { "a.gif", "image/gif" },
+		{ "a.bad4", "application/octet-stream" }, { "a.last", "text/x-last" },
+		{ "a.gif", "image/gif" },
 	};
 	char path[] = "/tmp/test_mimetype.XXXXXX";
 	int fd = mkstemp(path);
@@ -85,11 +91,15 @@ static void test_file(void)
 static void test_charset(void)
 {
 	static const struct { const char *name, *want; } rows[] = {
-		{ "utf-8", "utf-8" }, { "UTF-8", "utf-8" }, { "us-ascii", "us-ascii" }, { "ASCII", "us-ascii" },
-		{ "latin1", "iso-8859-1" }, { "ISO-8859-15", "iso-8859-15" }, { "Windows-1252", "windows-1252" },
-		{ "KOI8-R", "koi8-r" }, { "Shift_JIS", "shift_jis" }, { "iso-2022-jp", "iso-2022-jp" }, { "GB18030", "gb18030" },
+		{ "utf-8", "utf-8" }, { "UTF-8", "utf-8" }, { "us-ascii", "us-ascii" },
+		{ "ASCII", "us-ascii" },
+		{ "latin1", "iso-8859-1" }, { "ISO-8859-15", "iso-8859-15" },
+		{ "Windows-1252", "windows-1252" },
+		{ "KOI8-R", "koi8-r" }, { "Shift_JIS", "shift_jis" }, { "iso-2022-jp", "iso-2022-jp" },
+		{ "GB18030", "gb18030" },
 		{ "unknown-8bit", "unknown-8bit" },
-		{ "utf8", NULL }, { "", NULL }, { "\"utf-8\"", NULL }, { "utf-8\r\nX: y", NULL }, { "klingon", NULL },
+		{ "utf8", NULL }, { "", NULL }, { "\"utf-8\"", NULL }, { "utf-8\r\nX: y", NULL },
+		{ "klingon", NULL },
 		{ "utf-8 ", NULL },
 	};
 
