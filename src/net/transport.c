@@ -184,7 +184,7 @@ static int hear_octets(struct attempt *a, size_t len)
 		if (r < 0) {
 			char text[200];
 
-			snprintf(text, sizeof(text), "the server does not speak SMTP: %s", why);
+			snprintf(text, sizeof(text), "the server does not speak %s: %s", a->d.lmtp ? "LMTP" : "SMTP", why);
 			lost(a, CAUSE_PROTOCOL, text);
 			return -1;
 		}
@@ -202,7 +202,7 @@ static int connection_lost(struct attempt *a, ssize_t how)
 	if (how == -2)
 		snprintf(text, sizeof(text), "the server closed the connection");
 	else
-		snprintf(text, sizeof(text), "the connection was lost: %s", session_error(a->session));
+		snprintf(text, sizeof(text), "%s", session_error(a->session));
 	lost(a, CAUSE_LOST, text);
 	return -1;
 }
