@@ -73,7 +73,7 @@ int field_name_check(const char *name, size_t len, struct err *e)
 			       NAME_MOST);
 	for (size_t i = 0; i < len; i++)
 		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
-			return err_set(e, ERR_DATA, "a header field's name cannot have what is at octet %zu", i);
+			return err_set(e, ERR_DATA, "a header field's name cannot have the octet at %zu", i);
 	return 0;
 }
 

@@ -413,7 +413,7 @@ static void test_properties(void)
 	free(text);
 }
 
-/* rows: MSG-04, MSG-06, MSG-09 */
+/* rows: MSG-04 */
 static void test_choice(void)
 {
 	static const struct { const char *name, *in; enum cte c; } rows[] = {
