@@ -313,7 +313,7 @@ void report_line(const struct report *r, char *out, size_t cap)
 	utf8_escape(addr, sizeof(addr), s->addr, strlen(s->addr));
 	if (s->stage < STAGE_MAIL) {
 		/* no session: its own sentence says what, where and what to do, the reply included */
-		snprintf(out, cap, "%s", said);
+		utf8_escape(out, cap, s->text, strlen(s->text));
 		return;
 	}
 	if (s->state == RCPT_UNKNOWN)
