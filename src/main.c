@@ -215,6 +215,18 @@ static int default_body(struct mail_params *p, const struct invocation *inv, str
 	return mail_params_set(p, param_by_name("body_file", strlen("body_file")), dash, ORIGIN_DEFAULT, NULL, e);
 }
 
+/* Standard input is one stream: where the params were read from it, nothing of theirs is left in it. */
+static int check_stdin(const struct mail_params *p, const struct invocation *inv, struct err *e)
+{
+	static const char *const names[] = { "-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0" };
+	const char *taker = mail_params_stdin(p);
+
+	for (size_t i = 0; inv->params_file && taker && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(inv->params_file, names[i]))
+			return err_set(e, ERR_USAGE, "%s: standard input already is the params file", taker);
+	return 0;
+}
+
 static int read_inputs(struct mail_params *p, struct invocation *inv, int argc, char *argv[], struct err *e)
 {
 	if (input_argv(p, inv, argc, argv, e) < 0)
@@ -225,7 +237,7 @@ static int read_inputs(struct mail_params *p, struct invocation *inv, int argc, 
 		return -1;
 	if (inv->params_file && input_params_file(p, inv->params_file, e) < 0)
 		return -1;
-	if (default_body(p, inv, e) < 0)
+	if (default_body(p, inv, e) < 0 || check_stdin(p, inv, e) < 0)
 		return -1;
 	return mail_params_finish(p, &sysinfo_real, e);
 }
