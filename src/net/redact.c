@@ -1,6 +1,7 @@
 /* See redact.h. Secrets of one or two octets are in every text; to replace them would tell them. */
 #include "net/redact.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,76 +11,77 @@
 
 enum { SECRET_MIN = 3, SECRET_MAX = 1 << 17 };
 
-/* Takes @secret. */
-static void add(struct redact *r, char *secret)
+/* Takes @text. */
+static void add(struct redact *r, char *text, bool base64)
 {
-	if (secret && strlen(secret) >= SECRET_MIN && r->n < REDACT_MAX)
-		r->needle[r->n++] = secret;
-	else
-		wipe_free(secret);
+	if (text && strlen(text) >= SECRET_MIN && r->n < REDACT_MAX) {
+		r->needle[r->n].text = text;
+		r->needle[r->n++].base64 = base64;
+	} else {
+		wipe_free(text);
+	}
 }
 
-static void add_base64(struct redact *r, const void *mem, size_t len)
+/*
+ * The characters of base64 that are of @secret alone where @before octets (0 to 2, whatever they are) stand
+ * before it in its group of three: not those that it shares with its neighbours.
+ */
+static void add_base64(struct redact *r, const char *secret, size_t len, size_t before)
 {
+	static const size_t shared[] = { 0, 2, 3 };
+	const size_t whole = (before + len) * 8 / 6;
 	struct buf out = BUF_INIT(SECRET_MAX * 2);
-	char *text;
-	size_t n;
+	char *text = xmalloc(before + len + 1), *encoded;
 
-	if (base64_add(&out, mem, len) == 0) {
-		text = buf_take(&out, &n);
-		/* Without its padding, so that a cut or re-padded echo is found as well. */
-		while (n && text[n - 1] == '=')
-			text[--n] = '\0';
-		add(r, text);
+	memset(text, 0, before);
+	memcpy(text + before, secret, len + 1);
+	if (whole > shared[before] && base64_add(&out, text, before + len) == 0) {
+		encoded = xmalloc(whole - shared[before] + 1);
+		memcpy(encoded, out.data + shared[before], whole - shared[before]);
+		encoded[whole - shared[before]] = '\0';
+		add(r, encoded, true);
 	}
+	explicit_bzero(text, before + len);
+	free(text);
 	buf_wipe(&out);
 }
 
-static void add_forms(struct redact *r, const char *secret)
+static void add_secret(struct redact *r, const char *secret)
 {
-	add(r, xstrdup(secret));
-	add_base64(r, secret, strlen(secret));
+	const size_t len = secret ? strlen(secret) : 0;
+
+	if (len < SECRET_MIN || len > SECRET_MAX)
+		return;
+	add(r, xstrdup(secret), false);
+	for (size_t before = 0; before < 3; before++)
+		add_base64(r, secret, len, before);
 }
 
-void redact_init(struct redact *r, const char *username, const char *password, const char *token)
+void redact_init(struct redact *r, const char *password, const char *token)
 {
-	const char *user = username ? username : "";
-	const size_t user_len = strlen(user);
-
 	*r = (struct redact){ 0 };
-	if (password && strlen(password) < SECRET_MAX / 2 && user_len < SECRET_MAX / 4) {
-		/* RFC 4616: NUL user NUL password, and the form that names the identity twice. */
-		const size_t len = strlen(password);
-		char *plain = xmalloc(user_len * 2 + len + 3);
+	add_secret(r, password);
+	add_secret(r, token);
+}
 
-		plain[user_len] = '\0';
-		memcpy(plain, user, user_len);
-		memcpy(plain + user_len + 1, user, user_len);
-		plain[user_len * 2 + 1] = '\0';
-		memcpy(plain + user_len * 2 + 2, password, len + 1);
-		add_base64(r, plain + user_len, user_len + len + 2);
-		add_base64(r, plain, user_len * 2 + len + 2);
-		explicit_bzero(plain, user_len * 2 + len + 2);
-		free(plain);
-		add_forms(r, password);
-	}
-	if (token && strlen(token) < SECRET_MAX / 2 && user_len < SECRET_MAX / 4) {
-		char *xoauth2 = xasprintf("user=%s\1auth=Bearer %s\1\1", user, token);
-
-		add_base64(r, xoauth2, strlen(xoauth2));
-		wipe_free(xoauth2);
-		add_forms(r, token);
-	}
+static bool is_base64(char c)
+{
+	return isalnum((unsigned char)c) || c == '+' || c == '/' || c == '=';
 }
 
 void redact_text(const struct redact *r, char *text)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		const size_t len = strlen(r->needle[i]);
+		const char *needle = r->needle[i].text;
+		const size_t len = strlen(needle);
 
-		for (char *at = text; (at = strstr(at, r->needle[i])); at += 3) {
+		for (char *at = text; (at = strstr(at, needle)); at += 3) {
+			const char *rest = at + len;
+
+			while (r->needle[i].base64 && is_base64(*rest))
+				rest++;
 			memcpy(at, "***", 3);
-			memmove(at + 3, at + len, strlen(at + len) + 1);
+			memmove(at + 3, rest, strlen(rest) + 1);
 		}
 	}
 }
@@ -87,6 +89,6 @@ void redact_text(const struct redact *r, char *text)
 void redact_clear(struct redact *r)
 {
 	for (size_t i = 0; i < r->n; i++)
-		wipe_free(r->needle[i]);
+		wipe_free(r->needle[i].text);
 	r->n = 0;
 }

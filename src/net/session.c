@@ -122,7 +122,7 @@ int session_open(struct session **ret, const struct server *server, const struct
 	o->session->fd = CURL_SOCKET_BAD;
 	o->session->times = (struct session_times){ -1, -1, -1 };
 	if (o->has_credentials)
-		redact_init(&o->redact, o->cred.username, o->cred.password, o->cred.token);
+		redact_init(&o->redact, o->cred.password, o->cred.token);
 	rc = open_it(o);
 	if (rc == 1) {
 		detach(o->session);
