@@ -36,6 +36,9 @@ for flag; do
 	esac
 done
 
+# Without it an interrupted pass would only be followed by the next one.
+trap 'echo "run.sh: interrupted" >&2; exit 130' INT TERM HUP
+
 began=$(date +%s)
 say() { echo "== $* [$(($(date +%s) - began)) s]"; }
 
