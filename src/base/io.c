@@ -12,6 +12,7 @@
 volatile int io_signal_heard;
 
 static int signal_pipe[2] = { -1, -1 };
+static volatile int signal_count;
 
 int io_write_all(int fd, const void *mem, size_t len)
 {
@@ -54,6 +55,7 @@ static void hear_signal(int number)
 	int saved = errno;
 
 	io_signal_heard = number;
+	signal_count++;
 	/* A full pipe already says what this octet would say. */
 	if (write(signal_pipe[1], "", 1) < 0)
 		errno = saved;
@@ -74,14 +76,16 @@ static void handle(int number)
 
 void io_signals_init(void)
 {
+	/* The first two come back as errors of write(); the others mean nothing to us and must not end us amid a message. */
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
 	if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		signal_pipe[0] = signal_pipe[1] = -1;
 	sigemptyset(&ignore.sa_mask);
-	sigaction(SIGPIPE, &ignore, NULL);
-	sigaction(SIGXFSZ, &ignore, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		sigaction(ignored[i], &ignore, NULL);
 	handle(SIGINT);
 	handle(SIGTERM);
 	handle(SIGHUP);
@@ -93,6 +97,19 @@ void io_signals_init(void)
 int io_signal_fd(void)
 {
 	return signal_pipe[0];
+}
+
+int io_signal_count(void)
+{
+	return signal_count;
+}
+
+void io_signal_seen(void)
+{
+	char octets[64];
+
+	while (signal_pipe[0] >= 0 && read(signal_pipe[0], octets, sizeof(octets)) > 0)
+		;
 }
 
 int io_standard_fds(void)

@@ -18,11 +18,16 @@ int64_t io_now_ms(void);
 int64_t io_now_us(void);
 
 /* SIGINT, SIGTERM or SIGHUP heard so far, else 0. Set by the handlers that io_signals_init() installs, which
- * leaves alone what was ignored at start (nohup), sets SIGPIPE and SIGXFSZ to be ignored and clears an inherited mask. */
+ * leaves alone what was ignored at start (nohup), sets SIGPIPE, SIGXFSZ, SIGALRM and SIGUSR1/2 to be ignored and clears
+ * an inherited mask. */
 extern volatile int io_signal_heard;            /* sig_atomic_t */
 void io_signals_init(void);
 /* Readable while a signal is pending to be looked at (self-pipe); -1 before io_signals_init(). */
 int io_signal_fd(void);
+/* How many of them were heard: a second one ends what the first left time for. */
+int io_signal_count(void);
+/* Make io_signal_fd() unreadable until the next one. */
+void io_signal_seen(void);
 
 /* Make sure that descriptors 0, 1 and 2 are open (on /dev/null), so that data never opens as one of them. */
 int io_standard_fds(void) MUST_CHECK;

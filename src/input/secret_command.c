@@ -90,13 +90,14 @@ static int spawn(pid_t *ret, const char *command, char *env[], int out)
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"--", (char *)command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };   /* by io_signals_init() */
 	sigset_t none, ours;
 	int num;
 
 	sigemptyset(&none);
 	sigemptyset(&ours);
-	sigaddset(&ours, SIGPIPE);
-	sigaddset(&ours, SIGXFSZ);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		sigaddset(&ours, ignored[i]);
 	if (posix_spawn_file_actions_init(&files))
 		return ENOMEM;
 	if (posix_spawnattr_init(&attr)) {

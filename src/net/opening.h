@@ -38,7 +38,7 @@ struct session {
 	curl_socket_t open[8];          /* sockets that libcurl has open; owned by it */
 	size_t n_open;
 	bool adopted;                   /* its socket is one that was connected before it */
-	bool signal_told;               /* session_wait() has returned for a signal */
+	int signals_told;               /* for so many signals session_wait() has returned */
 	char error[ERROR_MAX];          /* libcurl's words while opening, ours after it; CURL_ERROR_SIZE fits */
 };
 

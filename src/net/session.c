@@ -195,18 +195,17 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 		const int64_t left = until_ms - io_now_ms();
 		int n;
 
-		if (io_signal_heard && !s->signal_told) {
-			s->signal_told = true;
+		/* Told once, it is known: what is waited for after that, the dot's reply, is waited for in spite of it. */
+		if (io_signal_count() > s->signals_told) {
+			s->signals_told = io_signal_count();
+			io_signal_seen();
 			return 0;
 		}
-		/* Told once, it is known: what is waited for after that, the dot's reply, is waited for in spite of it. */
-		if (s->signal_told)
-			p[1].fd = -1;
 		n = poll(p, 2, left <= 0 ? 0 : left > 3600000 ? 3600000 : (int)left);
+		if (n > 0 && p[1].revents)
+			io_signal_seen();       /* or it would be readable for ever */
 		if (n > 0 && p[0].revents)
 			return (p[0].revents & (POLLIN | POLLHUP | POLLERR) ? 1 : 0) | (p[0].revents & (POLLOUT | POLLERR) ? 2 : 0);
-		if (n < 0 && errno == EINTR && s->signal_told)
-			return 0;       /* a second signal */
 		if (left <= 0)
 			return 0;
 	}

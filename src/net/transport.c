@@ -49,6 +49,7 @@ struct attempt {
 	int64_t deadline_ms;            /* max_time */
 	bool stray;                     /* octets came that answer nothing: this session is not used again */
 	bool stop;                      /* a local failure or a signal: no further session or server */
+	int signals;                    /* heard when it was looked at */
 	char in[16384];
 };
 
@@ -232,6 +233,7 @@ static int signalled(struct attempt *a)
 	int64_t grace = io_now_ms() + SIGNAL_GRACE_MS;
 
 	a->stop = true;
+	a->signals = io_signal_count();
 	if (a->d.phase != PHASE_DOT) {
 		lost(a, CAUSE_LOCAL, "interrupted by a signal, before the server could accept the message");
 		return -1;
@@ -261,17 +263,18 @@ static int overdue(struct attempt *a)
 /* Wait for the server, to read or (@want_write) to write, no longer than the clocks allow. */
 static int wait_for_server(struct attempt *a, bool want_write)
 {
-	int64_t until = a->clock_ms < a->deadline_ms ? a->clock_ms : a->deadline_ms;
+	int64_t until;
 	int ready;
 
 	if (io_signal_heard && !a->stop && signalled(a) < 0)
 		return -1;
+	until = a->clock_ms < a->deadline_ms ? a->clock_ms : a->deadline_ms;
 	ready = session_wait(a->session, want_write, until);
 	if (ready < 0)
 		return connection_lost(a, -1);
 	if (ready & 1)
 		return hear(a);
-	if (!ready && io_now_ms() >= until)
+	if (!ready && (io_now_ms() >= until || (a->stop && io_signal_count() > a->signals)))
 		return overdue(a);
 	return 0;
 }

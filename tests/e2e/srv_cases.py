@@ -39,6 +39,7 @@ SIX = {
 	"554": "554 5.7.1 go away",
 	"silence": [fake.silence()],
 }
+ROWS = "SRV-01..SRV-42"                 # by stage_faults()
 STAGES = ("greeting", "ehlo", "mail", "rcpt", "data", "dot", "quit")
 # stage: (cause, exit) of a 554 there
 REFUSED = {"greeting": ("sender", 69), "ehlo": ("sender", 69), "mail": ("sender", 69), "rcpt": ("recipient", 67),
