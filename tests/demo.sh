@@ -11,8 +11,16 @@ cd "$top"
 build=${BUILD:-$top/build}
 
 sh tests/setup.sh build
-[ -f "$build/build.ninja" ] || meson setup "$build" "$top" >/dev/null
-# Only the program: the tests need more than the demo does.
-ninja -C "$build" src/mailchute | tail -n 1
+# Only the program: the tests need more packages than the demo does. tests/run.sh adds them to the same directory.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { { [ -f "$build/build.ninja" ] || meson setup "$build" "$top" -Dtests=false; } &&
+       ninja -C "$build" src/mailchute; } >"$log" 2>&1; then
+	cat "$log"
+	exit 1
+fi
+echo "Built $build/src/mailchute."
+rm -f "$log"
+trap - EXIT
 
 MAILCHUTE=$build/src/mailchute exec /usr/bin/python3 -B tests/demo.py "$@"

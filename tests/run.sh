@@ -50,9 +50,9 @@ configure() {
 	dir=$1
 	shift
 	if [ -f "$dir/build.ninja" ]; then
-		meson configure "$dir" "$@" >/dev/null
+		meson configure "$dir" -Dtests=true "$@" >/dev/null
 	else
-		meson setup "$dir" "$top" "$@"
+		meson setup "$dir" "$top" -Dtests=true "$@"
 	fi
 	meson compile -C "$dir"
 }
