@@ -138,6 +138,14 @@ static const char *next_flag(void *ctx)
 	return walk->at < walk->f->count ? walk->f->flag[walk->at++].name : NULL;
 }
 
+static bool is_plain_secret(const struct flags *f, const char *name)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (!strcmp(f->flag[i].name, name))
+			return f->flag[i].form == FORM_PLAIN && f->flag[i].param->type == PARAM_SECRET;
+	return false;
+}
+
 static int ambiguous(const struct flags *f, const char *name, size_t len, struct err *e)
 {
 	char shown[SHOWN], list[SHOWN] = "";
@@ -169,8 +177,10 @@ static int bad_long(const struct flags *f, const char *word, struct err *e)
 			return ambiguous(f, name, len, e);
 	utf8_escape(shown, sizeof(shown), name, len);
 	near = nearest_word(name, len, next_flag, &walk);
+	/* --password itself would be refused next. */
 	if (near)
-		return err_set(e, ERR_USAGE, "--%s: unknown flag, did you mean --%s?", shown, near);
+		return err_set(e, ERR_USAGE, "--%s: unknown flag, did you mean --%s%s?", shown, near,
+			       is_plain_secret(f, near) ? "-file" : "");
 	return err_set(e, ERR_USAGE, "--%s: unknown flag (mailchute --help lists them)", shown);
 }
 

@@ -30,7 +30,11 @@ struct invocation {
 int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *argv[],
 	       struct err *e) MUST_CHECK;
 
-/* MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the empty string. */
+/*
+ * MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the empty string.
+ * A secret is itself, whatever it begins with, or comes from MAILCHUTE_PASSWORD_FILE, _COMMAND, _ENV, _FD; one that was
+ * given is overwritten in @envp and unset.
+ */
 int input_environ(struct mail_params *p, char *envp[], struct err *e) MUST_CHECK;
 
 /*
@@ -42,7 +46,11 @@ int input_params_file(struct mail_params *p, const char *path, struct err *e) MU
 int input_json(struct mail_params *p, const char *name, const char *text, size_t len,
 	       struct err *e) MUST_CHECK;
 
-/* The strict JSON reader: any one JSON value. *ret is the caller's. ERR_DATA "name:line:col: what". */
+/*
+ * The strict JSON reader (RFC 8259, and see json.c for where it is narrower): any one JSON value, at most 999 deep and
+ * 2^21 values, linear in @len but for the sorting of keys. *ret is the caller's. ERR_DATA "name:line:col: path: what";
+ * a column counts characters.
+ */
 int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e) MUST_CHECK;
 
 /* The version of cJSON, which the JSON reader stands on, for --version. */

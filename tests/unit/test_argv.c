@@ -32,6 +32,7 @@ static int run(struct mail_params *p, struct invocation *inv, const char *const 
 static const struct { const char *words[WORDS]; int exit; const char *text; } refused[] = {
 	{ {"--sbuject", "x"}, 64, "--sbuject: unknown flag, did you mean --subject?" },
 	{ {"--sbuject=secret"}, 64, "--sbuject: unknown flag, did you mean --subject?" },
+	{ {"--pasword=hunter2"}, 64, "--pasword: unknown flag, did you mean --password-file?" },
 	{ {"--zzzzzzzzz"}, 64, "--zzzzzzzzz: unknown flag (mailchute --help lists them)" },
 	{ {"--body_fle", "x"}, 64, "--body_fle: unknown flag, did you mean --body-file?" },
 	{ {"--no-tsl"}, 64, "--no-tsl: unknown flag, did you mean --no-tls?" },

@@ -312,8 +312,11 @@ static int asked(const char *slave_name)
 	r = resolve(&c, (struct secret){ .kind = SECRET_NONE }, &e);
 	if (tcgetattr(tty, &t) < 0 || !(t.c_lflag & ECHO))
 		return 2;
-	if (io_signal_heard)
-		return e.class == ERR_IO ? 40 : 3;
+	if (io_signal_heard) {
+		r = e.class == ERR_IO ? 40 : 3;
+		err_clear(&e);
+		return r;
+	}
 	if (r < 0 || strcmp(c.password, "hunter2"))
 		return 4;
 	credentials_clear(&c);
