@@ -55,6 +55,7 @@ struct walk {
 	uint64_t header_at, header_raw, header_canonical;
 	bool is_text, fixed, identity;  /* of a leaf: text/...; may not be encoded; is not encoded yet */
 	enum cte encoding;              /* of a leaf that is; CTE_AUTO: none that is known */
+	bool collides;                  /* of a text: a soft line break might put a boundary at the start of a line */
 	struct stretch stretch;
 	struct text_scan scan;
 	uint64_t light_line;            /* octets of the line so far, where the scan is not used */
@@ -153,6 +154,7 @@ static void stretch_begin(struct walk *w)
 {
 	w->stretch = (struct stretch){0};
 	w->light_line = 0;
+	w->collides = false;
 	scan_init(&w->scan);
 }
 
@@ -189,10 +191,30 @@ static void stretch_settle(struct walk *w)
 	s->pending = 0;
 }
 
+/* An open boundary inside of @line, where quoted-printable might break it. Fragments are not looked into. */
+static bool may_collide(const struct walk *w, const struct line *line)
+{
+	const char *at = line->mem, *end = line->mem + line->len;
+
+	if (!w->depth)
+		return false;
+	if (!line->first || !line->last)
+		return true;
+	while ((at = memmem(at, (size_t)(end - at), "--", 2))) {
+		at++;
+		for (size_t i = 0; i < w->depth; i++)
+			if ((size_t)(end - at) > w->level[i].len && !memcmp(at + 1, w->level[i].boundary, w->level[i].len))
+				return true;
+	}
+	return false;
+}
+
 static void stretch_line(struct walk *w, const struct line *line)
 {
 	struct stretch *s = &w->stretch;
 
+	if (w->where == IN_LEAF && w->is_text && w->identity && !w->collides)
+		w->collides = may_collide(w, line);
 	stretch_settle(w);
 	if (!s->any)
 		s->at = line->at;
@@ -208,7 +230,7 @@ static void stretch_line(struct walk *w, const struct line *line)
 static int leaf_edit(struct walk *w, bool always, bool ends_line, struct err *e)
 {
 	const struct stretch *s = &w->stretch;
-	enum cte cte = w->is_text ? cte_choose(&w->scan) : CTE_BASE64;
+	enum cte cte = w->is_text && !w->collides ? cte_choose(&w->scan) : CTE_BASE64;
 	struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always, .cte = cte };
 
 	edit.size = cte == CTE_QP ? w->scan.qp : w->scan.base64;
@@ -454,7 +476,7 @@ static int header_line(struct walk *w, const struct line *line, struct err *e)
 	if (block_line(&w->block, line, false, e) < 0)
 		return -1;
 	w->header_raw += line->len + line->end;
-	w->header_canonical += line->len + (line->last ? 2 : 0);
+	w->header_canonical += line->len + (line->end ? 2 : 0);
 	return 0;
 }
 

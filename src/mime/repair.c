@@ -26,24 +26,32 @@ static void qp_room(struct repair *r, struct sink *s, unsigned n)
 		return;
 	sink_put(s, "=\r\n", 3);
 	r->column = 0;
+	r->broken = true;
+}
+
+static void qp_coded(struct repair *r, struct sink *s, unsigned char u)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	const char coded[3] = { '=', hex[u >> 4], hex[u & 15] };
+
+	qp_room(r, s, 3);
+	sink_put(s, coded, 3);
+	r->column += 3;
+	r->escape = 0;
 }
 
 static void qp_octet(struct repair *r, struct sink *s, char c)
 {
-	static const char hex[] = "0123456789ABCDEF";
 	unsigned char u = (unsigned char)c;
-	char coded[3] = { '=', hex[u >> 4], hex[u & 15] };
 
 	if (c == '\r' || c == '\n') {
 		sink_put(s, &c, 1);
 		r->column = r->escape = 0;
 		return;
 	}
+	r->broken = false;
 	if (u > 127) {
-		r->escape = 0;
-		qp_room(r, s, 3);
-		sink_put(s, coded, 3);
-		r->column += 3;
+		qp_coded(r, s, u);
 		return;
 	}
 	if (c == '=') {
@@ -51,6 +59,11 @@ static void qp_octet(struct repair *r, struct sink *s, char c)
 		r->escape = 3;
 	} else if (!r->escape) {
 		qp_room(r, s, 1);
+		/* A line that begins where none did must not be a boundary. */
+		if (r->broken && c == '-') {
+			qp_coded(r, s, u);
+			return;
+		}
 	}
 	r->escape -= r->escape > 0;
 	sink_put(s, &c, 1);

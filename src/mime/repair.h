@@ -17,6 +17,7 @@ struct repair {
 	enum cte cte;           /* CTE_QP or CTE_BASE64 */
 	unsigned column;
 	unsigned escape;        /* octets of an =XX that are still to come */
+	bool broken;            /* the line began here, by a soft line break of ours */
 };
 
 enum { REPAIR_GROWTH = 6 };     /* octets out for one in, at most */

@@ -1,0 +1,75 @@
+/*
+ * Z7: any octets as a ready message. What is taken is clean on the wire in
+ * both renderings, of the size it says, without Bcc; taken again it stays as
+ * it is, and its 7-bit rendering needs no other.
+ *
+ * Input: one octet for the size of reads, then the message.
+ */
+
+#include "mime_lint.h"
+
+#include "base/xalloc.h"
+#include "mime/ready.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct message *take(const void *mem, size_t len)
+{
+	struct mail_params p = { .from_box = { .local = (char *)"a", .domain = (char *)"example.org" } };
+	struct err e = ERR_INIT;
+	struct message *m = NULL;
+	static char path[64];   /* borrowed by the message */
+
+	ml_file(path, mem, len);
+	p.message_file = path;
+	ml_state = 1;
+	if (message_ready(&m, &p, &ml_sys, &e) < 0) {
+		assert(e.class == ERR_DATA && e.text && *e.text);
+		m = NULL;
+	}
+	err_clear(&e);
+	return m;
+}
+
+/* What was put goes as it is. */
+static void check_again(const struct buf *out, bool eightbit)
+{
+	struct buf again = BUF_INIT(1 << 26);
+	struct message *m = take(out->data, out->len);
+
+	assert(m);
+	assert(eightbit || !m->needs.eightbit);
+	ml_rendering(m, false, 7, &again);
+	assert(again.len == out->len && !memcmp(again.data, out->data, out->len));
+	message_free(m);
+	buf_clear(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buf as_is = BUF_INIT(1 << 26), seven = BUF_INIT(1 << 26);
+	bool eightbit, possible;
+	struct message *m;
+
+	if (!size)
+		return 0;
+	m = take(data + 1, size - 1);
+	if (!m)
+		return 0;
+	/* A second message would take the file's place: this one is done with first. */
+	eightbit = m->needs.eightbit;
+	possible = m->needs.seven_possible;
+	ml_rendering(m, false, data[0] % 100 + 1, &as_is);
+	if (possible)
+		ml_rendering(m, true, data[0] % 100 + 1, &seven);
+	assert(possible || eightbit);
+	message_free(m);
+	assert(!ml_has_field(as_is.data, "Bcc") && !ml_has_field(as_is.data, "Resent-Bcc"));
+	assert(ml_has_field(as_is.data, "From") && ml_has_field(as_is.data, "Date") && ml_has_field(as_is.data, "Message-ID"));
+	check_again(&as_is, eightbit);
+	if (possible)
+		check_again(&seven, false);
+	buf_clear(&as_is);
+	buf_clear(&seven);
+	return 0;
+}
