@@ -1,0 +1,62 @@
+#!/bin/sh
+# Fuzzing with libFuzzer; TAP, a line a target.
+#
+#	sh tests/fuzz/run.sh [SECONDS] [TARGET...]      build, then run each target for SECONDS (20) on its corpus
+#	sh tests/fuzz/run.sh --one NAME PROGRAM CORPUS  one built target, for FUZZ_SECONDS: what meson's suite "fuzz" does
+#
+# Environment: BUILD, the build directory beside which BUILD-fuzz stands. What a target finds stays there: new inputs in
+# BUILD-fuzz/corpus/NAME (merge those worth keeping with -merge=1), what made it fail in BUILD-fuzz/failed/NAME-*.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+
+# one NUMBER NAME PROGRAM CORPUS SECONDS DIRECTORY: run a target; its TAP line
+one() {
+	found=$6/corpus/$2 log=$6/fuzz_$2.log
+	mkdir -p "$found" "$6/failed"
+	ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 "$3" -max_total_time="$5" -timeout=20 -rss_limit_mb=2048 \
+		-print_final_stats=1 -artifact_prefix="$6/failed/$2-" "$found" "$4" >"$log" 2>&1
+	rc=$?
+	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+	edges=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' "$log" | tail -1)
+	if [ "$rc" = 0 ] && [ "${runs:-0}" -gt 0 ] && [ "${edges:-0}" -gt 10 ]; then
+		echo "ok $1 - fuzz_$2: $runs runs in $5 s, $edges edges"
+		return 0
+	fi
+	echo "not ok $1 - fuzz_$2: exit $rc, ${runs:-0} runs, ${edges:-0} edges"
+	tail -60 "$log" | sed 's/^/# /'
+	return 1
+}
+
+if [ "${1:-}" = --one ]; then
+	echo 1..1
+	# Beside the program: tests/fuzz of the build directory.
+	one 1 "$2" "$3" "$4" "${FUZZ_SECONDS:-20}" "$(dirname "$3")"
+	exit
+fi
+
+seconds=${1:-20}
+case $seconds in *[!0-9]*) echo "usage: sh tests/fuzz/run.sh [SECONDS] [TARGET...]" >&2; exit 64 ;; esac
+[ $# = 0 ] || shift
+BUILD=${BUILD:-$top/build}
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+build=$BUILD-fuzz
+
+{
+	[ -f "$build/build.ninja" ] || CC=clang meson setup "$build" "$top" -Dfuzz=true -Db_sanitize=address,undefined \
+		-Db_lundef=false -Dbuildtype=debugoptimized
+	for file in "$here"/fuzz_*.c; do
+		name=$(basename "$file" .c)
+		ninja -C "$build" "tests/fuzz/$name" || { echo "Bail out! $name does not build"; exit 1; }
+	done
+} >&2 || exit 1
+
+[ $# != 0 ] || set -- $(cd "$here" && for file in fuzz_*.c; do name=${file#fuzz_}; echo "${name%.c}"; done)
+echo "1..$#"
+number=0 failed=0
+for name; do
+	number=$((number + 1))
+	one $number "$name" "$build/tests/fuzz/fuzz_$name" "$here/corpus/$name" "$seconds" "$build/tests/fuzz" || failed=1
+done
+exit $failed
