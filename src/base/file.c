@@ -71,13 +71,16 @@ static int open_failed(const char *path, const char *beneath, int num, struct er
 	if (num == EMFILE || num == ENFILE || num == ENOMEM)
 		return err_sys(e, ERR_OS, num, "cannot open '%s'", shown(name, path));
 	if (beneath && (num == EXDEV || num == ELOOP))
-		return err_set(e, ERR_DATA, "'%s' leads out of '%s', the only directory that files may come from",
+		return err_set(e, ERR_DATA, "'%s' leads out of '%s', the only directory that files may "
+			       "come from",
 			       shown(name, path), shown(dir, beneath));
 	if (beneath && num == ENOSYS)
-		return err_set(e, ERR_NOINPUT, "cannot open '%s': this kernel cannot confine files to a directory (openat2)",
+		return err_set(e, ERR_NOINPUT, "cannot open '%s': this kernel cannot confine files to a "
+			       "directory (openat2)",
 			       shown(name, path));
 	if (num == ENXIO)
-		return err_set(e, ERR_NOINPUT, "cannot read '%s': it is a socket or a device", shown(name, path));
+		return err_set(e, ERR_NOINPUT, "cannot read '%s': it is a socket or a device",
+			       shown(name, path));
 	if (!*path)
 		return err_set(e, ERR_NOINPUT, "cannot open '': the file name is empty");
 	return err_sys(e, ERR_NOINPUT, num, "cannot open '%s'", shown(name, path));
@@ -120,7 +123,8 @@ static int judge(bool *ret_pipe, int fd, const struct stat *st, const char *path
 static void id_take(struct file_id *id, const struct stat *st)
 {
 	*id = (struct file_id){
-		.dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .mtime = st->st_mtim, .ctim = st->st_ctim,
+		.dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .mtime = st->st_mtim,
+			.ctim = st->st_ctim,
 	};
 }
 
@@ -272,7 +276,8 @@ static int file_read(struct source *s, char *buf, size_t cap, size_t *ret_len, s
 		n = read(f->fd, buf, cap);
 	while (n < 0 && errno == EINTR && !io_signal_heard);
 	if (n < 0)
-		return err_sys(e, ERR_IO, errno, "reading '%s' failed after %lld octets", shown(name, f->path),
+		return err_sys(e, ERR_IO, errno, "reading '%s' failed after %lld octets",
+			       shown(name, f->path),
 			       (long long)f->at);
 	f->at += n;
 	if (n == 0 || f->at > f->id.size)
@@ -325,8 +330,8 @@ struct source *source_file(const char *path, const char *beneath, const struct f
 /* --- pipes --- */
 
 /*
- * Wait until @fd has something to say, its end included. poll(2) and not the read decides: a FIFO opened without
- * blocking reads as if at its end until its first writer comes, while poll() knows the difference.
+ * Wait until @fd has something to say, its end included. poll(2) and not the read decides: a FIFO opened
+ * without blocking reads as if at its end until its first writer comes, while poll() knows the difference.
  */
 static int wait_readable(int fd, const char *name, unsigned timeout_ms, struct err *e)
 {
@@ -334,12 +339,15 @@ static int wait_readable(int fd, const char *name, unsigned timeout_ms, struct e
 	char text[SHOWN];
 
 	for (;;) {
-		struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN } };
+		struct pollfd p[2] = {
+			{ .fd = fd, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN },
+		};
 		int64_t left = timeout_ms ? end - io_now_ms() : -1;
 		int n = poll(p, 2, left > INT32_MAX ? INT32_MAX : (int)(timeout_ms && left < 0 ? 0 : left));
 
 		if (io_signal_heard)
-			return err_set(e, ERR_IO, "'%s': interrupted while waiting for data", shown(text, name));
+			return err_set(e, ERR_IO, "'%s': interrupted while waiting for data",
+				       shown(text, name));
 		if (n < 0 && errno != EINTR)
 			return err_sys(e, ERR_OS, errno, "waiting for '%s'", shown(text, name));
 		if (n > 0 && p[0].revents & POLLNVAL)
@@ -347,7 +355,8 @@ static int wait_readable(int fd, const char *name, unsigned timeout_ms, struct e
 		if (n > 0 && p[0].revents)
 			return 0;
 		if (timeout_ms && io_now_ms() >= end)
-			return err_set(e, ERR_NOINPUT, "'%s': nothing was written to it for %u.%u s", shown(text, name),
+			return err_set(e, ERR_NOINPUT, "'%s': nothing was written to it for %u.%u s",
+				       shown(text, name),
 				       timeout_ms / 1000, timeout_ms % 1000 / 100);
 	}
 }
@@ -371,7 +380,8 @@ static int read_some(int fd, const char *name, unsigned timeout_ms, char *buf, s
 		if (errno == EINTR || errno == EAGAIN)
 			continue;
 		/* Not open for reading, or a directory: it never was an input. Else it broke midway. */
-		return err_sys(e, errno == EBADF || errno == EISDIR || errno == EINVAL ? ERR_NOINPUT : ERR_IO, errno,
+		return err_sys(e, errno == EBADF || errno == EISDIR || errno == EINVAL ? ERR_NOINPUT : ERR_IO,
+			       errno,
 			       "cannot read '%s'", shown(text, name));
 	}
 }
@@ -491,7 +501,8 @@ static int staged_read(struct source *s, char *buf, size_t cap, size_t *ret_len,
 			n = pread(from->fd, buf, cap, r->at - (int64_t)from->mem_len);
 		while (n < 0 && errno == EINTR && !io_signal_heard);
 		if (n < 0)
-			return err_sys(e, ERR_IO, errno, "cannot read the temporary file that holds the input");
+			return err_sys(e, ERR_IO, errno, "cannot read the temporary file that holds the "
+				       "input");
 		if (!n)
 			return err_set(e, ERR_IO, "the temporary file that holds the input was cut short");
 	}
@@ -560,7 +571,8 @@ static int stream_rewind(struct source *s, struct err *e)
 
 	if (!r->begun)
 		return 0;
-	return err_set(e, ERR_SOFTWARE, "'%s' is sent as it comes and cannot be read again", shown(name, r->name));
+	return err_set(e, ERR_SOFTWARE, "'%s' is sent as it comes and cannot be read again",
+		       shown(name, r->name));
 }
 
 static int64_t stream_size(const struct source *s)
@@ -579,7 +591,8 @@ static void stream_free(struct source *s)
 }
 
 static const struct source_ops stream_ops = {
-	.name = "stream", .read = stream_read, .rewind = stream_rewind, .size = stream_size, .free = stream_free,
+	.name = "stream", .read = stream_read, .rewind = stream_rewind, .size = stream_size,
+		.free = stream_free,
 };
 
 struct source *source_stream(int fd, const char *name, unsigned timeout_ms)
@@ -605,7 +618,8 @@ static int slurp_fd(struct buf *out, int fd, const char *name, unsigned timeout_
 		if (read_some(fd, name, timeout_ms, chunk, sizeof(chunk), &n, e) < 0)
 			failed = -1;
 		else if (buf_add(out, chunk, n) < 0)
-			failed = err_set(e, ERR_DATA, "'%s' has more than %zu octets", shown(text, name), out->max);
+			failed = err_set(e, ERR_DATA, "'%s' has more than %zu octets", shown(text, name),
+					 out->max);
 	} while (!failed && n);
 	/* It may have been a secret. */
 	explicit_bzero(chunk, sizeof(chunk));
@@ -624,7 +638,8 @@ int file_slurp(struct buf *out, const char *path, const char *beneath, unsigned 
 		return -1;
 	if (fstat(standard ? STDIN_FILENO : fd, &st) < 0)
 		return err_sys(e, ERR_NOINPUT, errno, "cannot read '%s'", standard ? "standard input" : path);
-	if (slurp_fd(out, standard ? STDIN_FILENO : fd, standard ? "standard input" : path, timeout_ms, e) < 0)
+	if (slurp_fd(out, standard ? STDIN_FILENO : fd, standard ? "standard input" : path, timeout_ms,
+		     e) < 0)
 		return -1;
 	if (ret_mode)
 		*ret_mode = st.st_mode;

@@ -33,7 +33,8 @@ enum {
 enum form { FORM_PLAIN, FORM_NO, FORM_SECRET };
 struct flag {
 	char name[NAME_MAX_CHARS];
-	size_t canonical;               /* the same flag by the setting's name, where this is by its alias; else itself */
+	/* the same flag by the setting's name, where this is by its alias; else itself */
+	size_t canonical;
 	const struct param *param;
 	enum form form;
 	const char *secret;             /* FORM_SECRET: the key of its object */
@@ -58,7 +59,8 @@ static bool takes_value(const struct param *p)
 }
 
 /* "no-name", "name" or "name-after". */
-static void add_flag(struct flags *f, const struct param *p, enum form form, const char *name, const char *after)
+static void add_flag(struct flags *f, const struct param *p, enum form form, const char *name,
+		     const char *after)
 {
 	struct flag *flag;
 
@@ -68,8 +70,8 @@ static void add_flag(struct flags *f, const struct param *p, enum form form, con
 	}
 	flag = &f->flag[f->count++];
 	*flag = (struct flag){ .canonical = f->count - 1, .param = p, .form = form, .secret = after };
-	snprintf(flag->name, sizeof(flag->name), "%s%s%s%s", form == FORM_NO ? "no-" : "", name, after ? "-" : "",
-		 after ? after : "");
+	snprintf(flag->name, sizeof(flag->name), "%s%s%s%s", form == FORM_NO ? "no-" : "", name,
+		 after ? "-" : "", after ? after : "");
 	for (char *c = flag->name; *c; c++)
 		if (*c == '_')
 			*c = '-';
@@ -77,7 +79,10 @@ static void add_flag(struct flags *f, const struct param *p, enum form form, con
 
 static void add_flags_of(struct flags *f, const struct param *p, const char *name)
 {
-	/* A secret has its plain form too, so that it is refused with advice and not taken for an abbreviation. */
+	/*
+	 * A secret has its plain form too, so that it is refused with advice and not taken for an
+	 * abbreviation.
+	 */
 	add_flag(f, p, FORM_PLAIN, name, NULL);
 	if (p->type == PARAM_BOOL)
 		add_flag(f, p, FORM_NO, name, NULL);
@@ -85,7 +90,10 @@ static void add_flags_of(struct flags *f, const struct param *p, const char *nam
 		add_flag(f, p, FORM_SECRET, name, secret_forms[i]);
 }
 
-/* By its name, and by its alias: an abbreviation of both is then no ambiguity, for getopt_long() gives one value. */
+/*
+ * By its name, and by its alias: an abbreviation of both is then no ambiguity, for getopt_long() gives one
+ * value.
+ */
 static void add_param(struct flags *f, const struct param *p)
 {
 	size_t begin = f->count, alias;
@@ -123,7 +131,8 @@ static void flags_init(struct flags *f)
 		f->option[i] = (struct option){
 			.name = flag->name,
 			.has_arg = plain_secret ? optional_argument :
-				   flag->form == FORM_SECRET || takes_value(flag->param) ? required_argument : no_argument,
+				   flag->form == FORM_SECRET || takes_value(flag->param) ? required_argument :
+					   no_argument,
 			.val = LONG + (int)flag->canonical,
 		};
 	}
@@ -158,13 +167,16 @@ static int ambiguous(const struct flags *f, const char *name, size_t len, struct
 			snprintf(list + at, sizeof(list) - at, ", ...");
 			break;
 		}
-		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s--%s", at ? ", " : "", f->flag[i].name);
+		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s--%s", at ? ", " : "",
+				       f->flag[i].name);
 	}
 	utf8_escape(shown, sizeof(shown), name, len);
 	return err_set(e, ERR_USAGE, "--%s: ambiguous, could be %s", shown, list);
 }
 
-/* A long option that getopt_long() did not take: unknown or an abbreviation of several. @word is all of it. */
+/*
+ * A long option that getopt_long() did not take: unknown or an abbreviation of several. @word is all of it.
+ */
 static int bad_long(const struct flags *f, const char *word, struct err *e)
 {
 	struct { const struct flags *f; size_t at; } walk = { f, 0 };
@@ -195,7 +207,8 @@ static int sendmail_option(const char *word, struct err *e)
 	char shown[SHOWN];
 
 	utf8_escape(shown, sizeof(shown), word, strlen(word));
-	return err_set(e, ERR_USAGE, "%s: mailchute does not take sendmail's options here (mailchute --help lists its own)",
+	return err_set(e, ERR_USAGE, "%s: mailchute does not take sendmail's options here (mailchute --help "
+		       "lists its own)",
 		       shown);
 }
 
@@ -210,12 +223,13 @@ static int bad_letter(int letter, const char *word, struct err *e)
 }
 
 /*
- * -bs, -bp, ...: modes of sendmail, which getopt reads as "blind copy to s". Glued to its letter, one character of that
- * list is never meant as a recipient; behind a space it is.
+ * -bs, -bp, ...: modes of sendmail, which getopt reads as "blind copy to s". Glued to its letter, one
+ * character of that list is never meant as a recipient; behind a space it is.
  */
 static bool is_sendmail_mode(const char *word)
 {
-	return word && word[0] == '-' && word[1] == 'b' && word[2] && !word[3] && strchr("adehimpstvDHP", word[2]);
+	return word && word[0] == '-' && word[1] == 'b' && word[2] && !word[3] &&
+	       strchr("adehimpstvDHP", word[2]);
 }
 
 /* --- values --- */
@@ -249,7 +263,8 @@ static int check_text(const char *place, const char *word, struct err *e)
 	return 0;
 }
 
-int input_word(struct mail_params *p, const struct param *which, const char *place, const char *word, enum origin o,
+int input_word(struct mail_params *p, const struct param *which, const char *place, const char *word,
+	       enum origin o,
 	       struct err *e)
 {
 	CLEANUP(value_freep) struct value *v = NULL;
@@ -266,8 +281,9 @@ int input_word(struct mail_params *p, const struct param *which, const char *pla
 }
 
 /*
- * '{' begins JSON wherever a setting can be an object or a list. '[' also begins an address literal ("[::1]:25"), a file
- * name ("[draft].pdf") or a text ("[urgent] ..."): there the character behind it decides.
+ * '{' begins JSON wherever a setting can be an object or a list. '[' also begins an address literal
+ * ("[::1]:25"), a file name ("[draft].pdf") or a text ("[urgent] ..."): there the character behind it
+ * decides.
  */
 bool input_word_is_json(const struct param *which, const char *word)
 {
@@ -307,12 +323,14 @@ static int set_bool(struct mail_params *p, const struct param *which, bool on, s
 
 static int refuse_plain_secret(const struct flag *flag, struct err *e)
 {
-	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line; use --%s-file, "
-		       "--%s-command, --%s-env or --%s-fd", flag->name, flag->name, flag->name, flag->name, flag->name);
+	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line; use "
+		       "--%s-file, --%s-command, --%s-env or --%s-fd",
+		       flag->name, flag->name, flag->name, flag->name, flag->name);
 }
 
 /* The rows that say how to run. True in *ret_done: nothing behind it counts. */
-static int take_action(struct invocation *inv, const struct param *p, const char *word, bool *ret_done, struct err *e)
+static int take_action(struct invocation *inv, const struct param *p, const char *word, bool *ret_done,
+		       struct err *e)
 {
 	static const struct { const char *name; enum mode mode; } modes[] = {
 		{"help", MODE_HELP}, {"version", MODE_VERSION}, {"print_params", MODE_PRINT_PARAMS},
@@ -333,7 +351,8 @@ static int take_action(struct invocation *inv, const struct param *p, const char
 	return err_set(e, ERR_SOFTWARE, "--%s: nothing is done for this flag", p->name);
 }
 
-static int take_flag(struct mail_params *p, struct invocation *inv, const struct param *which, const struct flag *flag,
+static int take_flag(struct mail_params *p, struct invocation *inv, const struct param *which,
+		     const struct flag *flag,
 		     int letter, bool *ret_done, struct err *e)
 {
 	struct spelling place = spell(flag, letter);
@@ -378,8 +397,8 @@ static int take_recipient(struct mail_params *p, const char *word, struct err *e
 }
 
 /*
- * One step of getopt_long(). Words that are not flags are kept in @words: whether they are `to` or `rcpt` is known at the
- * end only. 1: the flags are at their end.
+ * One step of getopt_long(). Words that are not flags are kept in @words: whether they are `to` or `rcpt` is
+ * known at the end only. 1: the flags are at their end.
  */
 static int step(const struct flags *f, struct mail_params *p, struct invocation *inv, int argc, char *argv[],
 		const char **words, size_t *n_words, struct err *e)
@@ -409,7 +428,8 @@ static int step(const struct flags *f, struct mail_params *p, struct invocation 
 
 static int usage(struct err *e)
 {
-	return err_set(e, ERR_USAGE, "nothing to do; usage: mailchute [flags] recipient... < text, or mailchute --help");
+	return err_set(e, ERR_USAGE, "nothing to do; usage: mailchute [flags] recipient... < text, or "
+		       "mailchute --help");
 }
 
 int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *argv[], struct err *e)

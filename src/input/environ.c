@@ -22,7 +22,10 @@
 #define PREFIX "MAILCHUTE_"
 enum { VARIABLE_MAX = 64, SHOWN = 128 };
 
-/* The setting's name of variable @name (@len octets, behind the prefix); false where no setting is spelt like it. */
+/*
+ * The setting's name of variable @name (@len octets, behind the prefix); false where no setting is spelt like
+ * it.
+ */
 static bool lower_name(char out[VARIABLE_MAX], const char *name, size_t len)
 {
 	if (!len || len >= VARIABLE_MAX)
@@ -68,7 +71,8 @@ static int unknown(const char *name, size_t len, struct err *e)
 	for (; near[i] && i < sizeof(near_name) - 1; i++)
 		near_name[i] = (char)toupper((unsigned char)near[i]);
 	near_name[i] = '\0';
-	return err_set(e, ERR_USAGE, PREFIX "%s: no such setting, did you mean " PREFIX "%s?", shown, near_name);
+	return err_set(e, ERR_USAGE, PREFIX "%s: no such setting, did you mean " PREFIX "%s?", shown,
+		       near_name);
 }
 
 static int set_literal(struct mail_params *p, const struct param *which, const char *word, struct err *e)

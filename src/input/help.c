@@ -115,7 +115,9 @@ static const char *secret_arg(const char *form)
 	return !strcmp(form, "file") ? "FILE" : !strcmp(form, "command") ? "COMMAND" : "N";
 }
 
-/* The left side; *ret_column is where it ends. A secret has a line for each form, the text beside the last. */
+/*
+ * The left side; *ret_column is where it ends. A secret has a line for each form, the text beside the last.
+ */
 static int put_flag(struct buf *out, const struct param *p, size_t *ret_column)
 {
 	size_t begin = out->len;
@@ -134,7 +136,8 @@ static int put_flag(struct buf *out, const struct param *p, size_t *ret_column)
 		if (p->letter)
 			snprintf(letter, sizeof(letter), "-%c,", p->letter);
 		if (buf_addf(out, "  %s --%s%s%s%s", letter, p->type == PARAM_BOOL ? "[no-]" : "", name,
-			     p->arg && p->type != PARAM_BOOL ? "=" : "", p->arg && p->type != PARAM_BOOL ? p->arg : "") < 0)
+			     p->arg && p->type != PARAM_BOOL ? "=" : "",
+			     p->arg && p->type != PARAM_BOOL ? p->arg : "") < 0)
 			return -1;
 	}
 	*ret_column = out->len - begin;

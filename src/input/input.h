@@ -22,24 +22,25 @@ struct invocation {
 };
 
 /*
- * Flags by getopt_long() walking the table; positional words are `to` (with message_file: `rcpt`).
- * A value that begins with '{' or '[' is the setting's JSON where its type is not a plain string. Errors: ERR_USAGE
- * naming the flag and the nearest right one; plain --password=… is refused with the advice; sendmail's own options
- * (-bs, -oi, -em, -t …) are refused with a hint; argc 0 is usage.
+ * Flags by getopt_long() walking the table; positional words are `to` (with message_file: `rcpt`). A value
+ * that begins with '{' or '[' is the setting's JSON where its type is not a plain string. Errors: ERR_USAGE
+ * naming the flag and the nearest right one; plain --password=… is refused with the advice; sendmail's own
+ * options (-bs, -oi, -em, -t …) are refused with a hint; argc 0 is usage.
  */
 int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *argv[],
 	       struct err *e) MUST_CHECK;
 
 /*
- * MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the empty string.
- * A secret is itself, whatever it begins with, or comes from MAILCHUTE_PASSWORD_FILE, _COMMAND, _ENV, _FD; one that was
- * given is overwritten in @envp and unset.
+ * MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the
+ * empty string. A secret is itself, whatever it begins with, or comes from MAILCHUTE_PASSWORD_FILE,
+ * _COMMAND, _ENV, _FD; one that was given is overwritten in @envp and unset.
  */
 int input_environ(struct mail_params *p, char *envp[], struct err *e) MUST_CHECK;
 
 /*
- * A params file, whole: at most 256 MiB; the strict rules of json.md. A literal secret in a file that others can
- * read: ERR_POLICY with the chmod that mends it. Errors "job.json:7:12: attachments[1].pth: unknown key, did you mean 'path'?".
+ * A params file, whole: at most 256 MiB; the strict rules of json.md. A literal secret in a file that others
+ * can read: ERR_POLICY with the chmod that mends it. Errors "job.json:7:12: attachments[1].pth: unknown key,
+ * did you mean 'path'?".
  */
 int input_params_file(struct mail_params *p, const char *path, struct err *e) MUST_CHECK;
 /* The same from text; @name for messages and places. */
@@ -47,9 +48,9 @@ int input_json(struct mail_params *p, const char *name, const char *text, size_t
 	       struct err *e) MUST_CHECK;
 
 /*
- * The strict JSON reader (RFC 8259, and see json.c for where it is narrower): any one JSON value, at most 999 deep and
- * 2^21 values, linear in @len but for the sorting of keys. *ret is the caller's. ERR_DATA "name:line:col: path: what";
- * a column counts characters.
+ * The strict JSON reader (RFC 8259, and see json.c for where it is narrower): any one JSON value, at most
+ * 999 deep and 2^21 values, linear in @len but for the sorting of keys. *ret is the caller's. ERR_DATA
+ * "name:line:col: path: what"; a column counts characters.
  */
 int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e) MUST_CHECK;
 

@@ -32,7 +32,8 @@
 #include <string.h>
 
 enum {
-	DEPTH_MAX = 999,                /* cJSON's own limit is 1000, and it recurses: 999 fit in a 256 KiB stack */
+	/* cJSON's own limit is 1000, and it recurses: 999 fit in a 256 KiB stack */
+	DEPTH_MAX = 999,
 	VALUES_MAX = 1 << 21,           /* about 200 octets of memory each */
 	NUMBER_CHARS_MAX = 32,          /* cJSON copies a number into 64 */
 	PATH_SHOWN = 256,
@@ -74,8 +75,8 @@ static void place_advance(struct place *p, const char *text, size_t to)
 }
 
 /*
- * A character is counted when its first octet is passed, so a position is that of the next one to come: right for
- * every offset that begins a character, and the gate reports no other.
+ * A character is counted when its first octet is passed, so a position is that of the next one to come:
+ * right for every offset that begins a character, and the gate reports no other.
  */
 static struct place place_of(const char *text, size_t at)
 {
@@ -216,7 +217,8 @@ static int gate_string(struct gate *g)
 			if (gate_escape(g) < 0)
 				return -1;
 		} else if (c < 0x20 || c == 0x7f) {
-			return gate_fail(g, g->at, "a control character in a string is written \\u%04x", (unsigned)c);
+			return gate_fail(g, g->at, "a control character in a string is written \\u%04x",
+					 (unsigned)c);
 		} else if (c < 0x80) {
 			g->at++;
 		} else {
@@ -315,11 +317,13 @@ static int gate_word(struct gate *g)
 static int gate_no_value(const struct gate *g, int c)
 {
 	if (c < 0)
-		return gate_fail(g, g->at, g->n_starts ? "the text ends where a value should be" : "no JSON: the text is empty");
+		return gate_fail(g, g->at, g->n_starts ? "the text ends where a value should be" :
+				 "no JSON: the text is empty");
 	if (c == ',')
 		return gate_fail(g, g->at, "a comma where a value should be");
 	if (c == ']' || c == '}')
-		return gate_fail(g, g->at, "'%c' where a value should be (is a comma too many before it?)", c);
+		return gate_fail(g, g->at, "'%c' where a value should be (is a comma too many before it?)",
+				 c);
 	if (c == '\'')
 		return gate_fail(g, g->at, "text goes in double quotes, not single ones");
 	if (c == '/' || c == '#')
@@ -498,7 +502,10 @@ static cJSON *parse(const char *text, size_t len)
 	return NULL;
 }
 
-/* One node of cJSON's as one of ours; its strings change hands. NULL: a type that the gate does not let through. */
+/*
+ * One node of cJSON's as one of ours; its strings change hands. NULL: a type that the gate does not let
+ * through.
+ */
 static struct value *convert_one(cJSON *item)
 {
 	struct value *v;
@@ -527,8 +534,8 @@ static struct value *convert_one(cJSON *item)
 }
 
 /*
- * The next node of @tree in pre-order, or NULL; @up is the way back to the root. A node is visited once and its
- * children follow it at once, as in the gate.
+ * The next node of @tree in pre-order, or NULL; @up is the way back to the root. A node is visited once and
+ * its children follow it at once, as in the gate.
  */
 static cJSON *next_node(cJSON *node, cJSON **up, size_t *depth)
 {

@@ -111,8 +111,8 @@ int netrc_find(struct buf *out, const char *text, size_t len, const char *host, 
 			entry = (struct entry){0};
 			continue;
 		}
-		if (strcmp(key, "machine") && strcmp(key, "login") && strcmp(key, "password") && strcmp(key, "account") &&
-		    strcmp(key, "macdef"))
+		if (strcmp(key, "machine") && strcmp(key, "login") && strcmp(key, "password") &&
+		    strcmp(key, "account") && strcmp(key, "macdef"))
 			continue;
 		if (!next_word(&w))
 			break;

@@ -29,7 +29,8 @@ static int unknown_key(const struct value *v, const char *name, struct err *e)
 
 	utf8_escape(shown, sizeof(shown), v->key, strlen(v->key));
 	if (near)
-		return err_set(e, ERR_DATA, "%s:%u:%u: %s: unknown key, did you mean '%s'?", name, v->line, v->column, shown,
+		return err_set(e, ERR_DATA, "%s:%u:%u: %s: unknown key, did you mean '%s'?", name, v->line,
+			       v->column, shown,
 			       near);
 	return err_set(e, ERR_DATA, "%s:%u:%u: %s: unknown key", name, v->line, v->column, shown);
 }
@@ -50,7 +51,8 @@ static int set_all(struct mail_params *p, const struct value *object, const char
 		if (!which)
 			return unknown_key(v, name, e);
 		if (seen[param_id(which)])
-			return err_set(e, ERR_DATA, "%s:%u:%u: %s: the same setting as '%s', which is there already", name,
+			return err_set(e, ERR_DATA, "%s:%u:%u: %s: the same setting as '%s', which is there "
+				       "already", name,
 				       v->line, v->column, v->key, seen[param_id(which)]);
 		seen[param_id(which)] = v->key;
 		if (mail_params_set(p, which, v, ORIGIN_JSON, name, e) < 0)
@@ -66,7 +68,8 @@ static int read_object(struct value **ret, const char *name, const char *text, s
 	if (json_read(&root, name, text, len, e) < 0)
 		return -1;
 	if (root->type != VALUE_OBJECT)
-		return err_set(e, ERR_DATA, "%s:%u:%u: must be one object, {\"setting\": value, ...}", name, root->line,
+		return err_set(e, ERR_DATA, "%s:%u:%u: must be one object, {\"setting\": value, ...}", name,
+			       root->line,
 			       root->column);
 	*ret = root;
 	root = NULL;
@@ -105,7 +108,8 @@ static int check_mode(const struct value *object, const char *path, mode_t mode,
 	if (!key)
 		return 0;
 	utf8_escape(shown, sizeof(shown), path, strlen(path));
-	return err_set(e, ERR_POLICY, "%s: others can read this file and it holds a literal '%s'; run: chmod 600 %s", shown, key,
+	return err_set(e, ERR_POLICY, "%s: others can read this file and it holds a literal '%s'; run: "
+		       "chmod 600 %s", shown, key,
 		       shown);
 }
 
@@ -119,12 +123,16 @@ int input_params_file(struct mail_params *p, const char *path, struct err *e)
 	char name[SHOWN];
 	mode_t mode;
 
-	utf8_escape(name, sizeof(name), standard ? "standard input" : path, strlen(standard ? "standard input" : path));
+	utf8_escape(name, sizeof(name), standard ? "standard input" : path,
+		    strlen(standard ? "standard input" : path));
 	if (file_slurp(&text, path, NULL, timeout, &mode, NULL, e) < 0)
 		return -1;
 	if (read_object(&root, name, text.data, text.len, e) < 0)
 		return -1;
-	/* What came as standard input was opened by the shell of somebody who could read it; its mode is not ours to judge. */
+	/*
+	 * What came as standard input was opened by the shell of somebody who could read it; its mode is not
+	 * ours to judge.
+	 */
 	if (!standard && check_mode(root, path, mode, e) < 0)
 		return -1;
 	return set_all(p, root, name, e);

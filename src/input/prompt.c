@@ -22,7 +22,9 @@
 static int read_line(struct buf *out, int tty, struct err *e)
 {
 	for (;;) {
-		struct pollfd p[2] = { { .fd = tty, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN } };
+		struct pollfd p[2] = {
+			{ .fd = tty, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN },
+		};
 		ssize_t n = 0;
 		char c;
 

@@ -70,7 +70,8 @@ static int judge(const struct buf *b, const char *name, struct err *e)
 		if (b->data[i] == '\n')
 			return err_set(e, ERR_POLICY, "%s: it has more than one line", name);
 		if (b->data[i] == '\r')
-			return err_set(e, ERR_POLICY, "%s: it has a carriage return in it (are these DOS line ends?)", name);
+			return err_set(e, ERR_POLICY, "%s: it has a carriage return in it (are these DOS "
+				       "line ends?)", name);
 		if (!b->data[i])
 			return err_set(e, ERR_POLICY, "%s: it has an octet 0 in it", name);
 	}
@@ -114,7 +115,8 @@ static int refuse_readable(const char *path, mode_t mode, struct err *e)
 	if (!S_ISREG(mode) || !(mode & (S_IRGRP | S_IROTH)))
 		return 0;
 	utf8_escape(shown, sizeof(shown), path, strlen(path));
-	return err_set(e, ERR_POLICY, "'%s' holds a secret and others can read it; run: chmod 600 %s", shown, shown);
+	return err_set(e, ERR_POLICY, "'%s' holds a secret and others can read it; run: chmod 600 %s", shown,
+		       shown);
 }
 
 /* A path into our own descriptors was opened by whoever started us: its mode is not judged. */
@@ -185,7 +187,10 @@ static int fetch(struct buf *b, const struct server_params *s, const struct secr
 	return err_set(e, ERR_SOFTWARE, "%s: asked for without a source", name);
 }
 
-/* systemd's LoadCredential=: 1 found, 0 none. The directory is its owner's only, whatever the file's mode says. */
+/*
+ * systemd's LoadCredential=: 1 found, 0 none. The directory is its owner's only, whatever the file's mode
+ * says.
+ */
 static int from_credentials_directory(struct buf *b, struct err *e)
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
@@ -202,7 +207,10 @@ static int from_credentials_directory(struct buf *b, struct err *e)
 	return 1;
 }
 
-/* A password of ~/.netrc is for the host beside it: with servers of other names in the list it is not used at all. */
+/*
+ * A password of ~/.netrc is for the host beside it: with servers of other names in the list it is not used at
+ * all.
+ */
 static bool same_host_everywhere(const struct server_params *s, const char *host)
 {
 	for (size_t i = 0; i < s->n_list; i++)
@@ -237,7 +245,8 @@ static int from_terminal(struct buf *b, const struct server_params *s, const cha
 	char user[SHOWN], question[2 * SHOWN];
 
 	utf8_escape(user, sizeof(user), s->username, strlen(s->username));
-	snprintf(question, sizeof(question), "Password of %s%s%.255s: ", user, host ? " at " : "", host ? host : "");
+	snprintf(question, sizeof(question), "Password of %s%s%.255s: ", user, host ? " at " : "",
+		 host ? host : "");
 	return secret_from_terminal(b, question, e);
 }
 
@@ -251,7 +260,8 @@ static int look_for_password(struct buf *b, const struct server_params *s, const
 	if (r == 0)
 		r = from_terminal(b, s, host, e);
 	if (r == 0)
-		return err_set(e, ERR_USAGE, "a username but no password: give it with --password-file, --password-command, "
+		return err_set(e, ERR_USAGE, "a username but no password: give it with --password-file, "
+			       "--password-command, "
 			       "--password-env, --password-fd or in a params file");
 	return r < 0 ? -1 : 0;
 }
@@ -273,7 +283,8 @@ static int resolve(char **ret, const struct server_params *s, const struct secre
 	CLEANUP(buf_wipe) struct buf b = BUF_INIT(SECRET_MAX);
 
 	secret_room(&b);
-	if (secret->kind == SECRET_NONE ? look_for_password(&b, s, host, e) < 0 : fetch(&b, s, secret, name, e) < 0)
+	if (secret->kind == SECRET_NONE ? look_for_password(&b, s, host, e) < 0 :
+	    fetch(&b, s, secret, name, e) < 0)
 		return -1;
 	if (judge(&b, name, e) < 0)
 		return -1;
@@ -281,7 +292,8 @@ static int resolve(char **ret, const struct server_params *s, const struct secre
 	return 0;
 }
 
-int credentials_resolve(struct credentials *ret, const struct server_params *s, const char *host, struct err *e)
+int credentials_resolve(struct credentials *ret, const struct server_params *s, const char *host,
+			struct err *e)
 {
 	struct credentials c = { .username = s->username };
 	bool token = s->oauth2_token.kind != SECRET_NONE, password = s->password.kind != SECRET_NONE;

@@ -10,9 +10,9 @@
  * A username with none of these is ERR_USAGE. One final newline is stripped;
  * CR, LF and NUL inside are refused (ERR_POLICY); an empty one too.
  *
- * Children (the command) run by /bin/sh -c with their own time limit, in their own process group, without our
- * MAILCHUTE_* secrets and without the variables that hold secrets in their environment, stdin from /dev/null; ERR_CONFIG
- * where it fails, prints nothing, more than one line or over 64 KB, hangs. No secret in any error text.
+ * Children (the command) run by /bin/sh -c within `timeout`, in their own process group, without the
+ * variables that hold secrets in their environment, stdin from /dev/null; ERR_CONFIG where the command fails,
+ * prints nothing, more than one line or over 64 KB, or hangs. No secret in any error text.
  */
 
 #include "base/base.h"
@@ -26,7 +26,11 @@ struct credentials {
 	char *token;            /* OAuth 2.0 bearer; NULL: none. Wiped on clear. */
 };
 
-/* @host: the server's name for ~/.netrc (NULL with a Unix socket: no netrc). Also makes the process undumpable (no core with a secret). */
+/*
+ * @host: the server's name for ~/.netrc (NULL with a Unix socket: no netrc), which is not used where the list
+ * names other hosts as well. Once for a run: a variable, a descriptor and a terminal give their secret once.
+ * Also makes the process undumpable (no core with a secret).
+ */
 int credentials_resolve(struct credentials *ret, const struct server_params *s, const char *host,
 			struct err *e) MUST_CHECK;
 void credentials_clear(struct credentials *c);

@@ -26,7 +26,9 @@ int secret_read(struct buf *out, int fd, unsigned timeout_ms)
 	int failed = -1;
 
 	for (;;) {
-		struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN } };
+		struct pollfd p[2] = {
+			{ .fd = fd, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN },
+		};
 		int64_t left = timeout_ms ? end - io_now_ms() : -1;
 		ssize_t n = 0;
 
@@ -90,7 +92,8 @@ static int spawn(pid_t *ret, const char *command, char *env[], int out)
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"--", (char *)command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
-	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };   /* by io_signals_init() */
+	/* by io_signals_init() */
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 	sigset_t none, ours;
 	int num;
 
@@ -104,7 +107,8 @@ static int spawn(pid_t *ret, const char *command, char *env[], int out)
 		posix_spawn_file_actions_destroy(&files);
 		return ENOMEM;
 	}
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setflags(&attr,
+				 POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawnattr_setsigdefault(&attr, &ours);
 	posix_spawnattr_setsigmask(&attr, &none);
@@ -121,8 +125,8 @@ static int spawn(pid_t *ret, const char *command, char *env[], int out)
 }
 
 /*
- * Wait until @end for the child to be dead, not yet buried: as long as it is there its number is no other's, and its
- * group can be killed. @spoilt: nobody wants its output, do not wait.
+ * Wait until @end for the child to be dead, not yet buried: as long as it is there its number is no other's,
+ * and its group can be killed. @spoilt: nobody wants its output, do not wait.
  */
 static void wait_for_end(pid_t pid, int64_t end, bool spoilt)
 {
@@ -166,9 +170,11 @@ static int judge_end(int read_error, int status, unsigned timeout_ms, struct err
 	if (status < 0)
 		return err_set(e, ERR_CONFIG, "the command's end cannot be told");
 	if (WIFSIGNALED(status))
-		return err_set(e, ERR_CONFIG, "the command was killed by signal %d, or did not end in time", WTERMSIG(status));
+		return err_set(e, ERR_CONFIG, "the command was killed by signal %d, or did not end in time",
+			       WTERMSIG(status));
 	if (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127)
-		return err_set(e, ERR_CONFIG, "the command cannot be run (the shell's exit status is %d)", WEXITSTATUS(status));
+		return err_set(e, ERR_CONFIG, "the command cannot be run (the shell's exit status is %d)",
+			       WEXITSTATUS(status));
 	if (WEXITSTATUS(status))
 		return err_set(e, ERR_CONFIG, "the command failed with exit status %d", WEXITSTATUS(status));
 	return 0;

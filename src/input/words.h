@@ -17,10 +17,11 @@ static const char *const secret_forms[] = { "env", "file", "command", "fd" };
 bool input_word_is_json(const struct param *which, const char *word);
 
 /*
- * One word of a flag or variable into @which: as JSON or as it is. @place: "--attach", for the errors. A word that is text
- * and not UTF-8: ERR_DATA with the number of the octet.
+ * One word of a flag or variable into @which: as JSON or as it is. @place: "--attach", for the errors. A
+ * word that is text and not UTF-8: ERR_DATA with the number of the octet.
  */
-int input_word(struct mail_params *p, const struct param *which, const char *place, const char *word, enum origin o,
+int input_word(struct mail_params *p, const struct param *which, const char *place, const char *word,
+	       enum origin o,
 	       struct err *e) MUST_CHECK;
 
 /* The secret @which from {@form: @word}; @form is one of secret_forms. */
