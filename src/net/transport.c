@@ -433,6 +433,16 @@ static int send_wire(struct attempt *a, struct body *b)
 	return 0;
 }
 
+/* A reply that began before our dot cannot be the answer to it: the dot waits for what it becomes. */
+static int hear_out(struct attempt *a)
+{
+	restart_clock(a);
+	while (reply_pending(&a->reply))
+		if (wait_for_server(a, false) < 0)
+			return -1;
+	return 0;
+}
+
 /* A chunk: read, hear what the server has to say about it so far, send. 1: the dot is out. */
 static int send_chunk(struct attempt *a, struct body *b)
 {
@@ -443,6 +453,8 @@ static int send_chunk(struct attempt *a, struct body *b)
 	if (b->ended && add_dot(a, b, &e) < 0)
 		return local_failure(a, &e);
 	if (hear(a) < 0)
+		return -1;
+	if (b->ended && reply_pending(&a->reply) && hear_out(a) < 0)
 		return -1;
 	if (io_signal_heard && !a->stop && signalled(a) < 0)
 		return -1;
@@ -497,6 +509,10 @@ static void run_transactions(struct attempt *a)
 
 		if (a->stray && a->d.phase == PHASE_IDLE && dialog_any_todo(&a->d))
 			return;         /* what answers nothing must not answer the next MAIL */
+		if (a->stop && a->d.phase == PHASE_IDLE && dialog_any_todo(&a->d)) {
+			lost(a, CAUSE_LOCAL, "interrupted by a signal, before this recipient's turn");
+			return;
+		}
 		need = dialog_next(&a->d, &a->out);
 		trace_commands(a, from);
 		switch (need) {

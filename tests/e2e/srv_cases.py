@@ -476,6 +476,41 @@ class Timing(Faults):
 			self.verdict(r, *want, "data")
 			self.no_dot(server, r)
 
+	@tap.row("SRV-45")
+	@tap.table(("then the rest", b"0 5.0.0 early\r\n", 65), ("then silence", b"", 75))
+	def test_early_half(self, rest, code):
+		"half a reply amid the message: the dot waits for what it becomes, {0}"
+		begun = fake.at(10, fake.raw(b"55"), fake.flush(), fake.delay(0.4), fake.raw(rest), fake.flush())
+		with self.server(body=begun, rcvbuf=16384) as server:
+			# The rate keeps the dot back until the half is here.
+			r = self.send(server, "--limit-rate", "400000", input=BIG[:200000], within=3)
+			self.verdict(r, code, "rejected" if rest else "deferred", "data", None, 550 if rest else 0)
+			self.no_dot(server, r)
+
+	@tap.row("SRV-51")
+	def test_octets(self):
+		"replies that come octet by octet, quickly, are replies"
+		lines = {"greeting": b"220 hello there\r\n", "mail": b"250 fine\r\n", "rcpt": b"250-a\r\n250 b\r\n", "data": b"354 go\r\n",
+		         "dot": b"250 2.0.0 queued as X1\r\n"}
+		with self.server(**{s: fake.drip(l, 0.005) for s, l in lines.items()}) as server:
+			r = self.send(server, timeout=3)
+			self.verdict(r, 0, "accepted", "dot", "", 250)
+
+	@tap.row("SRV-54")
+	@tap.table(("MAIL", "mail"), ("RCPT", "rcpt"))
+	def test_missing_reply(self, stage):
+		"a reply too few, to {0}: never a message for it"
+		with self.server(**{stage: fake.raw(b"")}) as server:
+			r = self.send(server)
+			self.assertIn(r.json["recipients"][0]["state"], ("deferred", "rejected"), r)
+			self.no_dot(server, r)
+
+	@tap.row("SRV-48")
+	def test_no_line_end(self):
+		"250 without its line end, then nothing: no acceptance"
+		with self.server(dot=[fake.raw(b"250 2.0.0 ok"), fake.close()]) as server:
+			self.verdict(self.send(server, truth=False), 2, "unknown", "dot", "lost", 0)
+
 	@tap.row("SRV-55")
 	@tap.table(("200", "200 ok", 76), ("250", "250 ok", 76), ("220", "220 ok", 76), ("334", "334 ok", 76), ("550", "550 no", 65),
 	           ("353", "353 no", 76), ("355", "355 no", 76))

@@ -120,6 +120,17 @@ class Smtp(cases.Faults):
 			self.assertEqual((r.code, states(r)), (67, ["rejected"] * 3), r)
 			self.assertEqual([m.wire for m in server.messages], [b""] * len(server.messages))
 
+	@tap.row("SRV-57")
+	@tap.table(("500", ["500 5.5.1 no"]), ("421 and close", ["421 4.3.2 bye", fake.close()]), ("close", [fake.close()]),
+	           ("garbage", [fake.raw(b"what\r\n")]))
+	def test_reset(self, action):
+		"RSET between two transactions fails: the second has a session of its own: {0}"
+		with self.server(rcpt={A: "550 5.1.1 no"}, data="503 5.5.1 nobody", sessions=[{"rset": action}, {"data": None}]) as server:
+			r = self.send(server, "--max-rcpt", "1", rcpts=(A, B))
+			self.assertEqual((r.code, states(r)), (1, ["rejected", "accepted"]), r)
+			self.assertEqual(len(server.sessions), 2, r)
+			self.assertEqual([m.rcpts for m in server.messages if m.dot], [[B]])
+
 	@tap.row("RCP-05")
 	@tap.table(250, 251, 252)
 	def test_yes(self, code):

@@ -173,6 +173,17 @@ class AfterTheDot(Case):
 			self.assertIn("may have been delivered", r.stderr)
 
 	@tap.row("SIG-01")
+	def test_next_transaction(self):
+		"a reply within the grace, and recipients left: no further transaction is begun"
+		event, act = mark()
+		with fake.Server(dot=[act, fake.delay(1), "250 2.0.0 ok"]) as server:
+			r = self.end(self.reach(server, event, "--max-rcpt", "1", "a@example.org"), 4)
+			self.assertEqual(r.json["recipients"][0]["state"], "accepted", r)
+			self.assertIn(r.json["recipients"][1]["state"], ("deferred", "not_attempted"), r)
+			self.assertEqual(len(server.messages), 1, r)
+			self.assertEqual(len(server.sessions), 1, r)
+
+	@tap.row("SIG-01")
 	def test_lmtp(self):
 		"LMTP, some replies before the signal, none after: those stand, the others are unknown"
 		event, act = mark()

@@ -1,12 +1,18 @@
 #!/usr/bin/python3
 """Faulty servers, over plain SMTP and LMTP. The tables are in srv_cases.py."""
 
+import ctypes
 import os
+import socket
+import struct
 import sys
+import threading
+import time
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import srv_cases as cases  # noqa: E402
-from lib import fake, mc, tap  # noqa: E402
+from lib import certs, fake, mc, tap  # noqa: E402
 
 
 class SmtpStages(cases.Stages):
@@ -55,6 +61,284 @@ class SmtpTiming(cases.Timing):
 
 class LmtpTiming(cases.Timing):
 	way = "lmtp"
+
+
+# Networks --------------------------------------------------------------
+
+def vanish():
+	"""From now on the kernel drops what comes for this connection, unacknowledged: the network has gone."""
+	def act(s):
+		s.flush()
+		program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))         # BPF: return 0
+		s.sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HP", 1, ctypes.addressof(program)))   # SO_ATTACH_FILTER
+		s.server.stopping.wait()
+	return act
+
+
+class HalfOpen(cases.Faults):
+	way = "smtp"
+
+	@tap.row("SRV-64")
+	@tap.table("greeting", "ehlo", "mail", "data")
+	def test_gone(self, stage):
+		"the network goes at {0}: deferred, in time"
+		with self.server(**self.at_stage(stage, vanish())) as server:
+			self.verdict(self.unheard(server), 75, "deferred", stage, "timeout")
+
+	@tap.row("SRV-64")
+	def test_gone_body(self):
+		"the network goes amid the message: deferred"
+		with self.server(body=fake.at(cases.MB, vanish())) as server:
+			self.verdict(self.unheard(server, input=cases.BIG), 75, "deferred", "data", "timeout")
+
+	@tap.row("SRV-64")
+	def test_gone_dot(self):
+		"the network goes behind 354: the dot was sent, so unknown"
+		with self.server(data=["354 go", vanish()]) as server:
+			r = self.unheard(server)
+			self.verdict(r, 2, "unknown", "dot", "timeout")
+			self.assertIn("may have been delivered", r.stderr)
+
+	def unheard(self, server, input=cases.TEXT):
+		r = mc.run(*self.arguments(server), input=input)
+		self.assertLessEqual(r.json["timings_ms"]["total"], 2500 * mc.SLOW, r)
+		self.assertIn(server.address, r.stderr, r)
+		return r
+
+
+class Resolver:
+	"""A name server on a loopback address of its own. @zone: {name: "NXDOMAIN", "SERVFAIL", "silent" or [records]}."""
+
+	number = 0
+	lock = threading.Lock()
+
+	def __init__(self, zone):
+		self.zone = zone
+		with Resolver.lock:
+			Resolver.number += 1
+			self.address = f"127.77.{os.getpid() % 250 + 1}.{Resolver.number}"
+		self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		self.socket.bind((self.address, 53))
+		self.heard = []
+		threading.Thread(target=self.serve, daemon=True).start()
+
+	def serve(self):
+		while True:
+			try:
+				query, peer = self.socket.recvfrom(4096)
+			except OSError:
+				return
+			answer = self.answer(query)
+			if answer:
+				self.socket.sendto(answer, peer)
+
+	def answer(self, query):
+		at, labels = 12, []
+		while query[at]:
+			labels.append(query[at + 1:at + 1 + query[at]].decode())
+			at += 1 + query[at]
+		kind = struct.unpack(">H", query[at + 1:at + 3])[0]
+		question, name = query[12:at + 5], ".".join(labels).lower()
+		self.heard.append((name, kind))
+		found = self.zone.get(name, "NXDOMAIN")
+		if found == "silent":
+			return None
+		rcode = {"NXDOMAIN": 3, "SERVFAIL": 2}.get(found, 0) if isinstance(found, str) else 0
+		records = [] if isinstance(found, str) else [r for r in found if r[0] in (kind, 5)]
+		octets = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", t, 1, 1, len(d)) + d for t, d in records)
+		return query[:2] + struct.pack(">HHHHH", 0x8180 | rcode, 1, len(records), 0, 0) + question + octets
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		self.socket.close()
+
+
+def a(*addresses):
+	return [(1, socket.inet_aton(x)) for x in addresses]
+
+
+def aaaa(*addresses):
+	return [(28, socket.inet_pton(socket.AF_INET6, x)) for x in addresses]
+
+
+def name_of(name):
+	return b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + b"\0"
+
+
+class Names(tap.Case):
+	"""In a mount namespace whose resolv.conf names a server of ours."""
+
+	@classmethod
+	def setUpClass(cls):
+		if os.geteuid() or os.system("unshare -m true 2>/dev/null"):
+			raise unittest.SkipTest("needs root and mount namespaces")
+
+	def look_up(self, zone, server="mx.test.example", port=None, timeout="2"):
+		with Resolver(zone) as resolver:
+			conf = self.write("resolv.conf", f"nameserver {resolver.address}\noptions timeout:1 attempts:1\n", 0o644)
+			wrap = ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"', "sh", conf]
+			return mc.run("-S", f"smtp://{server}:{port or fake.closed_port()}", "--no-starttls", "--connect-timeout", timeout,
+			              "--timeout", "2", "-f", "ann@example.net", "--report=json", "--domain", "client.example", cases.BOB,
+			              input="text\n", wrap=wrap + mc.WRAP)
+
+	@tap.row("SRV-43")
+	@tap.table(("NXDOMAIN", "NXDOMAIN", 68, "host"), ("SERVFAIL", "SERVFAIL", 75, None), ("no answer", "silent", 75, None),
+	           ("no address", [], 68, "host"), ("a CNAME to itself", [(5, name_of("mx.test.example"))], None, None),
+	           ("refused", a("127.0.0.1"), 75, "refused"))
+	def test_fails(self, found, code, cause):
+		"the name: {0}"
+		r = self.look_up({"mx.test.example": found})
+		self.assertIn(r.code, (code,) if code else (68, 75), r)
+		p = r.json["recipients"][0]
+		self.assertEqual(p["stage"], "connect", r)
+		self.assertEqual(p["state"], "not_attempted" if r.code == 68 else "deferred", r)
+		if cause:
+			self.assertEqual(p["cause"], cause, r)
+		self.assertLessEqual(r.json["timings_ms"]["total"], 3000 * mc.SLOW, r)
+		self.assertIn("mx.test.example", r.stderr, r)
+
+	@tap.row("SRV-43")
+	@tap.table(("the second of two", a("127.0.9.1", "127.0.0.1")),
+	           ("the last of 50", a(*[f"127.0.9.{i}" for i in range(1, 50)], "127.0.0.1")),
+	           ("IPv4, IPv6 dead", aaaa("::1") + a("127.0.0.1")))
+	def test_other_address(self, found):
+		"some addresses refuse, one lives: {0}"
+		with fake.Server() as server:
+			r = self.look_up({"mx.test.example": found}, port=server.port, timeout="5")
+			self.assertEqual(r.code, 0, r)
+			self.assertEqual(server.message.delivered, [cases.BOB])
+
+	@tap.row("SRV-43")
+	def test_filtered_first(self):
+		"the first address does not answer, the second lives: within the connect time"
+		with fake.Filtered() as dead, fake.Server(host="127.0.9.9", port=dead.port) as server:
+			r = self.look_up({"mx.test.example": a("127.0.0.1", "127.0.9.9")}, port=dead.port, timeout="4")
+			self.assertEqual(r.code, 0, r)
+			self.assertEqual(server.message.delivered, [cases.BOB])
+
+
+class Unreachable(tap.Case):
+	def refused(self, *argv, within=3, **how):
+		r = mc.run(*argv, "--connect-timeout", "1", "--timeout", "1", "-f", "ann@example.net", "--report=json", cases.BOB,
+		           input="text\n", **how)
+		self.assertEqual(r.code, 75, r)
+		self.assertEqual(r.json["recipients"][0]["stage"], "connect", r)
+		self.assertEqual(r.json["recipients"][0]["state"], "deferred", r)
+		self.assertLessEqual(r.json["timings_ms"]["total"], within * 1000 * mc.SLOW, r)
+		return r
+
+	@tap.row("SRV-43")
+	def test_refused(self):
+		"nothing listens"
+		for scheme in ("smtp", "smtps", "lmtp", "lmtps"):
+			url = f"{scheme}://127.0.0.1:{fake.closed_port()}"
+			r = self.refused("-S", url)
+			self.assertEqual(r.json["recipients"][0]["cause"], "refused", r)
+			self.assertIn(url.split("/")[-1], r.stderr)
+
+	@tap.row("SRV-43")
+	def test_filtered(self):
+		"SYNs are not answered"
+		with fake.Filtered() as dead:
+			for scheme in ("smtp", "smtps", "lmtp"):
+				r = self.refused("-S", f"{scheme}://127.0.0.1:{dead.port}", within=2)
+				self.assertEqual(r.json["recipients"][0]["cause"], "timeout", r)
+
+	@tap.row("SRV-43")
+	def test_no_route(self):
+		"no route to the host"
+		if os.geteuid() or os.system("unshare -n true 2>/dev/null"):
+			self.skipTest("needs root and network namespaces")
+		r = self.refused("-S", "smtp://192.0.2.1:25", "--domain", "client.example", wrap=["unshare", "-n"] + mc.WRAP)
+		self.assertIn("192.0.2.1", r.stderr)
+
+	@tap.row("SRV-43")
+	def test_list(self):
+		"a list of servers: the next one is asked where the first cannot be reached or defers"
+		with fake.Server(greeting="421 4.3.2 busy") as busy, fake.Server() as good:
+			r = mc.run("-S", f"smtp://127.0.0.1:{fake.closed_port()}", "-S", busy.url, "-S", good.url, "-f", "ann@example.net",
+			           "--report=json", cases.BOB, input="text\n")
+			self.assertEqual(r.code, 0, r)
+			self.assertEqual(r.json["server"], good.address, r)
+			self.assertEqual(good.message.delivered, [cases.BOB])
+
+	@tap.row("SRV-43")
+	def test_list_unknown(self):
+		"a list of servers: never the next one where the first may have accepted"
+		with fake.Server(dot=[fake.close()]) as first, fake.Server() as second:
+			r = mc.run("-S", first.url, "-S", second.url, "-f", "ann@example.net", cases.BOB, input="text\n")
+			self.assertEqual(r.code, 2, r)
+			self.assertEqual(second.sessions, [])
+
+
+class Idle(cases.Faults):
+	"""Waiting is not working: the processor's time while a server says nothing for three seconds."""
+
+	way = "smtp"
+	SECONDS = 3
+
+	def spent(self, *argv, input=cases.TEXT):
+		run = mc.start(*argv, input=None if input is cases.BIG else input, lines=None,
+		               stdin=open(self.write("text", input), "rb"))
+		ticks, end = 0, time.monotonic() + self.SECONDS + 4
+		while run.process.poll() is None and time.monotonic() < end:
+			try:
+				with open(f"/proc/{run.pid}/stat", encoding="ascii") as f:
+					fields = f.read().rpartition(")")[2].split()
+				ticks = max(ticks, int(fields[11]) + int(fields[12]))
+			except (OSError, ValueError, IndexError):
+				break
+			time.sleep(0.1)
+		r = run.wait()
+		self.assertGreater(r.duration, self.SECONDS - 0.5, r)
+		self.assertLess(ticks / os.sysconf("SC_CLK_TCK"), 0.35 * mc.SLOW, r)
+		return r
+
+	@tap.row("SRV-06", "SRV-12", "SRV-18", "SRV-24", "SRV-30", "SRV-36")
+	@tap.table(*cases.STAGES[:-1])
+	def test_silence(self, stage):
+		"a server silent at {0} costs no time of the processor"
+		with self.server(**self.at_stage(stage, fake.silence())) as server:
+			self.spent(*self.arguments(server, timeout=self.SECONDS))
+
+	@tap.table(*cases.STAGES[:-1])
+	def test_silence_tls(self, stage):
+		"the same under TLS, at {0}"
+		with fake.Server(lmtp=True, tls="implicit", **self.at_stage(stage, fake.silence())) as server:
+			self.spent(*self.arguments(server, "--tls-ca-file", certs.ca(), timeout=self.SECONDS))
+
+	@tap.row("SRV-44")
+	def test_deaf(self):
+		"a server that stops reading"
+		with self.server(body=fake.at(1000, fake.deaf()), rcvbuf=16384) as server:
+			self.spent(*self.arguments(server, timeout=self.SECONDS), input=cases.BIG)
+
+	@tap.row("SRV-44")
+	def test_deaf_tls(self):
+		"a server that stops reading, under TLS"
+		with fake.Server(tls="implicit", body=fake.at(1000, fake.deaf()), rcvbuf=16384) as server:
+			self.spent(*self.arguments(server, "--tls-ca-file", certs.ca(), timeout=self.SECONDS), input=cases.BIG)
+
+	def test_handshake(self):
+		"a server that never answers the ClientHello"
+		with fake.Recorder() as mute:
+			r = self.spent("-S", f"smtps://127.0.0.1:{mute.port}", "--timeout", "3", "--connect-timeout", "3", "-f", "ann@example.net",
+			               cases.BOB)
+			self.assertEqual(r.code, 75, r)
+
+	def test_connect(self):
+		"a server that answers no SYN"
+		with fake.Filtered() as dead:
+			r = self.spent("-S", f"smtp://127.0.0.1:{dead.port}", "--connect-timeout", "3", "-f", "ann@example.net", cases.BOB)
+			self.assertEqual(r.code, 75, r)
+
+	def test_rate(self):
+		"--limit-rate waits in sleep"
+		with self.server() as server:
+			r = self.spent(*self.arguments(server, "--limit-rate", "100000", timeout=5), input=cases.BIG[:400000])
+			self.assertEqual(r.code, 0, r)
 
 
 if __name__ == "__main__":
