@@ -162,6 +162,23 @@ static size_t fitting(struct span text, size_t room, bool q)
 	return n;
 }
 
+/*
+ * The most of @n octets of @text, in whole characters, that base64 has without padding. GMime takes the payloads of
+ * neighbouring B words for one and ends at the first "=": what is behind it would be lost to its users.
+ */
+static size_t unpadded(struct span text, size_t n)
+{
+	size_t most = 0, at = 0, step;
+	uint32_t cp;
+
+	while (at < n && (step = utf8_decode(text.at + at, text.len - at, &cp))) {
+		at += step;
+		if (at % 3 == 0)
+			most = at;
+	}
+	return most;
+}
+
 static void put_word(struct header_line *l, struct span text, bool q)
 {
 	char payload[FOLD_ENCODED];
@@ -198,14 +215,21 @@ void line_encoded(struct header_line *l, struct span space, struct span text)
 	    fitting(text, word_room(0, space.len), q) == text.len)
 		line_fold(l);
 	while (text.len) {
-		size_t n = fitting(text, word_room(l->column, space.len), q);
+		size_t room = word_room(l->column, space.len), n = fitting(text, room, q);
+		bool this_q = q;
 
+		if (!q && n < text.len) {
+			n = unpadded(text, n);
+			this_q = !n;    /* no such place: the characters after this word may have one */
+			if (this_q)
+				n = fitting(text, room, true);
+		}
 		if (!n) {
 			line_fold(l);
 			continue;
 		}
 		line_put(l, space.at, space.len);
-		put_word(l, (struct span){ text.at, n }, q);
+		put_word(l, (struct span){ text.at, n }, this_q);
 		text.at += n;
 		text.len -= n;
 		space = SPACE;          /* between encoded words: readers drop it */

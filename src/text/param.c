@@ -45,6 +45,7 @@ static size_t token_run(const char *s)
 	return n;
 }
 
+
 static bool is_token(const char *s)
 {
 	return *s && !s[token_run(s)];
@@ -54,6 +55,16 @@ static bool is_token(const char *s)
 static bool is_attribute_char(char c)
 {
 	return is_token_char(c) && !strchr("*'%", c);
+}
+
+/* What needs no quotes. A token may have "*", "'" and "%" too, but some readers take them for RFC 2231's. */
+static bool is_plain(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] && is_attribute_char(s[n]))
+		n++;
+	return n && !s[n];
 }
 
 /* Writing. */
@@ -157,7 +168,7 @@ static void put_ascii(struct header_line *l, const char *name, const char *value
 	size_t room = FOLD_AT - 3 - strlen(name);
 	struct piece p;
 
-	if (is_token(value) && (strlen(value) <= room || boundary))
+	if (is_plain(value) && (strlen(value) <= room || boundary))
 		put_param(l, name, "", value, strlen(value));
 	else if (!value[quoted_piece(&p, value, boundary ? sizeof(p.text) : room)])
 		put_param(l, name, "", p.text, p.len);

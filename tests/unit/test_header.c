@@ -392,6 +392,30 @@ static void test_addresses(void)
 }
 
 /* rows: HDR-07 */
+/* Only the last word of a run may have padding: GMime ends a run of B words there. */
+static void test_padding(void)
+{
+	static const char *const units[] = { "\xc3\xa4", "\xf0\x9f\x98\x80", "\xe6\xb5\x8b", "a\xc3\xa4\xc3\xa4",
+					     "\xc3\xa4\xf0\x9f\x98\x80" };
+	static const char *const before[] = { "", "a", "ab", "\xc3\xa4" };
+
+	for (size_t u = 0; u < ARRAY_SIZE(units); u++)
+		for (size_t b = 0; b < ARRAY_SIZE(before); b++) {
+			CLEANUP(buf_clear) struct buf out = BUF_INIT(1 << 20), value = BUF_INIT(1 << 20);
+			struct err e = ERR_INIT;
+
+			test_case("no padding but at the end: %zu behind %zu", u, b);
+			check(buf_addf(&value, "%s", before[b]) == 0);
+			for (unsigned i = 0; i < 200; i++)
+				check(buf_addf(&value, "%s", units[u]) == 0);
+			check_int(put(TEXT, &out, "Subject", value.data, &e), 0);
+			for (const char *at = strstr(out.data, "=?="); at; at = strstr(at + 3, "=?="))
+				check(!strcmp(at, "=?=\r\n"));
+			check_reads_back(&out, value.data);
+			err_clear(&e);
+		}
+}
+
 static void test_params(void)
 {
 	static const struct { const char *name, *value, *out; } rows[] = {
@@ -401,7 +425,7 @@ static void test_params(void)
 		{ "blank", "a b.pdf", "X: attachment; filename=\"a b.pdf\"\r\n" },
 		{ "quote, backslash", "a\"b\\c", "X: attachment; filename=\"a\\\"b\\\\c\"\r\n" },
 		{ "path", "../../x", "X: attachment; filename=\"../../x\"\r\n" },
-		{ "percent, quote, star", "a%b'c*", "X: attachment; filename=a%b'c*\r\n" },
+		{ "percent, quote, star", "a%b'c*", "X: attachment; filename=\"a%b'c*\"\r\n" },
 		{ "windows", "C:\\x.txt", "X: attachment; filename=\"C:\\\\x.txt\"\r\n" },
 		{ "not ASCII", "r\xc3\xa9sum\xc3\xa9.pdf",
 			"X: attachment; filename*=utf-8''r%C3%A9sum%C3%A9.pdf; filename=\"r_sum_.pdf\"\r\n" },
@@ -545,6 +569,7 @@ int main(void)
 	test_lengths();
 	test_generated();
 	test_addresses();
+	test_padding();
 	test_params();
 	test_media_type();
 	return check_done();
