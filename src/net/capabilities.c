@@ -12,7 +12,7 @@
 #include <strings.h>
 
 enum {
-	REPLY_OCTETS_MAX = 1 << 20,     /* a reply that is longer is not one: no server has that much to say */
+	REPLY_OCTETS_MAX = 1 << 20, /* a reply that is longer is not one: no server has that much to say */
 	REPLY_LINES_MAX = 4096,
 };
 
@@ -120,7 +120,8 @@ static void limits_heard(struct capabilities *c, const char *at, const char *end
 	uint64_t n;
 
 	while (next_word(&at, end, &word, &len))
-		if (len > skip && strncasecmp(word, name, skip) == 0 && number(&n, word + skip, len - skip) == 0)
+		if (len > skip && strncasecmp(word, name, skip) == 0 &&
+		    number(&n, word + skip, len - skip) == 0)
 			c->rcpt_max = n > UINT32_MAX ? UINT32_MAX : (unsigned)n;
 }
 
@@ -167,7 +168,7 @@ int reply_line_parse(struct reply_line *ret, const char *line, size_t len)
 	return 0;
 }
 
-/* Digits of [at, end), 1 to 3 of them, no leading zero but "0" itself (RFC 3463 2). The octets taken, or 0. */
+/* Digits of [at, end), 1 to 3 of them, no leading zero but "0" itself (RFC 3463 2). The octets, or 0. */
 static size_t code_part(const char *at, const char *end)
 {
 	size_t n = 0;
@@ -282,7 +283,8 @@ int reply_feed(struct reply *r, const char *mem, size_t len, size_t *used, const
 		}
 		if (mem[i] != '\n') {
 			/* A CR at the very start may be that of a blank line. */
-			bad = r->line_total == 0 && mem[i] == '\r' ? NULL : octet_judge(r->line_total, mem[i]);
+			bad = r->line_total == 0 && mem[i] == '\r' ? NULL
+								   : octet_judge(r->line_total, mem[i]);
 			if (bad) {
 				*why = bad;
 				return -1;

@@ -1,7 +1,7 @@
 /*
- * What we call ourselves (RFC 5321 4.1.1.1): the name that was set, else the machine's own where it has one that
- * means something elsewhere, else the address from which the server will see us come (RFC 5321 4.1.3). Never
- * bare "localhost" to another machine: there it is the mark of a broken client.
+ * What we call ourselves (RFC 5321 4.1.1.1): the name that was set, else the machine's own where it has one
+ * that means something elsewhere, else the address from which the server will see us come (RFC 5321 4.1.3).
+ * Never bare "localhost" to another machine: there it is the mark of a broken client.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -91,7 +91,8 @@ static char *proxy_host(const char *proxy)
 	CURLU *url = curl_url();
 	char *part = NULL, *host = NULL;
 
-	if (url && curl_url_set(url, CURLUPART_URL, proxy, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == 0 &&
+	if (url &&
+	    curl_url_set(url, CURLUPART_URL, proxy, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == 0 &&
 	    curl_url_get(url, CURLUPART_HOST, &part, 0) == 0) {
 		const size_t len = strlen(part);
 
@@ -121,7 +122,9 @@ static void pin(struct opening *o, const struct lookup_result *found)
 
 static int helo_by_lookup(struct opening *o, const char *host)
 {
-	const int family = o->params->ip_version == IP_4 ? AF_INET : o->params->ip_version == IP_6 ? AF_INET6 : AF_UNSPEC;
+	const int family = o->params->ip_version == IP_4   ? AF_INET
+			   : o->params->ip_version == IP_6 ? AF_INET6
+							   : AF_UNSPEC;
 	struct lookup_result found = { 0 };
 
 	if (lookup(&found, host, family, opening_until(o)) < 0) {
@@ -163,7 +166,8 @@ int helo_decide(struct opening *o)
 
 	if (asked && *asked) {
 		if (!usable(asked))
-			return opening_error(o, ERR_USAGE, "helo_name: not a host name or an address literal");
+			return opening_error(o, ERR_USAGE,
+					     "helo_name: not a host name or an address literal");
 		strcpy(o->helo, asked);
 		return 0;
 	}

@@ -1,7 +1,7 @@
 /*
- * A transfer that failed, as one sentence: what, where, and what to do. The CURLcode alone says little and lies
- * at times (35 is a peer that speaks no TLS, one that closed, and one that we do not want); stage, errno,
- * libcurl's own words and the last reply are asked as well.
+ * A transfer that failed, as one sentence: what, where, and what to do. The CURLcode alone says little and
+ * lies at times (35 is a peer that speaks no TLS, one that closed, and one that we do not want); stage,
+ * errno, libcurl's own words and the last reply are asked as well.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -37,7 +37,9 @@ static const char *libcurl_says(const struct opening *o, CURLcode rc, char out[E
 
 static int unknown_host(struct opening *o, const char *host, bool proxy)
 {
-	const int family = o->params->ip_version == IP_4 ? AF_INET : o->params->ip_version == IP_6 ? AF_INET6 : AF_UNSPEC;
+	const int family = o->params->ip_version == IP_4   ? AF_INET
+			   : o->params->ip_version == IP_6 ? AF_INET6
+							   : AF_UNSPEC;
 	struct lookup_result found = { 0 };
 	const char *what = proxy ? "the proxy's host name" : "the host name";
 
@@ -46,8 +48,8 @@ static int unknown_host(struct opening *o, const char *host, bool proxy)
 	if (lookup(&found, host, family, opening_until(o)) < 0) {
 		if (io_signal_heard)
 			return opening_fail_signal(o);
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "%s cannot be looked up: the resolver does not answer",
-				    what);
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT,
+				    "%s cannot be looked up: the resolver does not answer", what);
 	}
 	if (lookup_says_unknown(found.rc))
 		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_HOST, "%s is unknown: check %s", what,
@@ -65,35 +67,42 @@ static int not_connected(struct opening *o, CURLcode rc)
 	curl_easy_getinfo(o->session->easy, CURLINFO_OS_ERRNO, &number);
 	if (o->server->unix_socket) {
 		if (number == EACCES || number == EPERM)
-			return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY, "the socket may not be used by this user: %s",
+			return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
+					    "the socket may not be used by this user: %s",
 					    strerror((int)number));
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "nothing is listening on the socket%s%s",
 				    number ? ": " : "", number ? strerror((int)number) : "");
 	}
 	if (opening_by_proxy(o))
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection by the proxy (--proxy): %s",
-				    libcurl_says(o, rc, text));
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED,
+				    "no connection by the proxy (--proxy): %s", libcurl_says(o, rc, text));
 	if (number == ECONNRESET) {
 		o->stage = STAGE_GREETING;
 		o->waiting_for = "greeting";
 		return opening_fail_lost(o);
 	}
 	if (number == ETIMEDOUT)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no connection: %s", strerror((int)number));
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no connection: %s",
+				    strerror((int)number));
 	if (number && number != ECONNREFUSED)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection: %s", strerror((int)number));
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection: %s",
+				    strerror((int)number));
 	if (o->server->loopback && o->server->port == 25)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "nothing is listening: name your mail server with --server, "
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED,
+				    "nothing is listening: name your mail server with --server, "
 				    "or use --dry-run to see the message");
-	return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "connection refused: is %u the right port? (usual: 587 "
-			    "with --starttls, 465 with --tls, 25)", o->server->port);
+	return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED,
+			    "connection refused: is %u the right port? (usual: 587 "
+			    "with --starttls, 465 with --tls, 25)",
+			    o->server->port);
 }
 
 /* Every way round a refused certificate, from the best to the worst. */
 static const char *certificate_ways(const struct opening *o)
 {
 	if (o->server->tls == TLS_IF_OFFERED && !o->need_tls && !o->server->tls_asked)
-		return "--tls-ca-file names a CA to trust, --tls-pinned-key the server's key; --no-starttls does without TLS";
+		return "--tls-ca-file names a CA to trust, --tls-pinned-key the server's key; --no-starttls "
+		       "does without TLS";
 	return "--tls-ca-file names a CA to trust, --tls-pinned-key the server's key";
 }
 
@@ -103,10 +112,11 @@ static int certificate_refused(struct opening *o, CURLcode rc)
 
 	o->stage = STAGE_TLS;
 	if (!(o->params->tls_ca_file && *o->params->tls_ca_file) && tls_store_missing())
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "this machine has no store of CA certificates: install "
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
+				    "this machine has no store of CA certificates: install "
 				    "ca-certificates, or name a file with --tls-ca-file");
-	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the certificate is refused: %s (%s)", libcurl_says(o, rc, text),
-			    certificate_ways(o));
+	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the certificate is refused: %s (%s)",
+			    libcurl_says(o, rc, text), certificate_ways(o));
 }
 
 /* What answered is not TLS at all. */
@@ -115,30 +125,14 @@ static int no_tls_there(struct opening *o)
 	if (o->server->tls != TLS_IMPLICIT)
 		return opening_fail_protocol(o, "what follows its 220 to STARTTLS is not TLS");
 	if (o->server->lmtp || o->server->port != 587)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_PROTOCOL, "port %u does not speak TLS from the first byte, as "
-				    "you asked: --starttls, or port 465?", o->server->port);
-	return opening_fail(o, RCPT_DEFERRED, CAUSE_PROTOCOL, "port %u speaks STARTTLS; you asked for TLS from the first "
-			    "byte: use --starttls", o->server->port);
-}
-
-static int handshake_failed(struct opening *o, CURLcode rc)
-{
-	static const char *const closed[] = {
-		"SYSCALL", "unexpected eof", "reset by peer", "non-properly terminated", "broken pipe", NULL };
-	static const char *const not_tls[] = {
-		"wrong version number", "packet length too long", "unexpected message", "unexpected TLS packet",
-		"http request", "record layer failure", "unknown protocol", "bad record type", NULL };
-	static const char *const old[] = { "unsupported protocol", "protocol version", "version too low", NULL };
-	char text[ERROR_MAX];
-
-	o->stage = STAGE_TLS;
-	if (said(o, closed))
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "the server closed the connection in the TLS handshake%s",
-				    o->server->tls == TLS_IMPLICIT ? "; is this a TLS port? (--starttls)" : "");
-	if (said(o, not_tls))
-		return no_tls_there(o);
-	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the TLS handshake failed: %s%s", libcurl_says(o, rc, text),
-			    said(o, old) ? " (--tls-min-version)" : "");
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_PROTOCOL,
+				    "port %u does not speak TLS from the first byte, as "
+				    "you asked: --starttls, or port 465?",
+				    o->server->port);
+	return opening_fail(o, RCPT_DEFERRED, CAUSE_PROTOCOL,
+			    "port %u speaks STARTTLS; you asked for TLS from the first "
+			    "byte: use --starttls",
+			    o->server->port);
 }
 
 static int files_refused(struct opening *o, CURLcode rc)
@@ -146,11 +140,41 @@ static int files_refused(struct opening *o, CURLcode rc)
 	char text[ERROR_MAX];
 
 	if (rc != CURLE_SSL_CACERT_BADFILE)
-		return opening_error(o, ERR_CONFIG, "tls_cert_file, tls_key_file: %s", libcurl_says(o, rc, text));
+		return opening_error(o, ERR_CONFIG, "tls_cert_file, tls_key_file: %s",
+				     libcurl_says(o, rc, text));
 	if (o->params->tls_ca_file && *o->params->tls_ca_file)
 		return opening_error(o, ERR_CONFIG, "tls_ca_file: '%s': %s", o->params->tls_ca_file,
 				     libcurl_says(o, rc, text));
 	return certificate_refused(o, rc);
+}
+
+static int handshake_failed(struct opening *o, CURLcode rc)
+{
+	static const char *const closed[] = { "SYSCALL",       "unexpected eof",
+					      "reset by peer", "non-properly terminated",
+					      "broken pipe",   NULL };
+	static const char *const not_tls[] = {
+		"wrong version number",  "packet length too long", "unexpected message",
+		"unexpected TLS packet", "http request",           "record layer failure",
+		"unknown protocol",      "bad record type",        NULL
+	};
+	static const char *const key[] = { "error reading X.509", NULL };        /* GnuTLS */
+	static const char *const old[] = { "unsupported protocol", "protocol version", "version too low",
+					   NULL };
+	char text[ERROR_MAX];
+
+	o->stage = STAGE_TLS;
+	if (said(o, key))
+		return files_refused(o, CURLE_SSL_CERTPROBLEM);
+	if (said(o, closed))
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
+				    "the server closed the connection in the TLS handshake%s",
+				    o->server->tls == TLS_IMPLICIT ? "; is this a TLS port? (--starttls)"
+								   : "");
+	if (said(o, not_tls))
+		return no_tls_there(o);
+	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the TLS handshake failed: %s%s",
+			    libcurl_says(o, rc, text), said(o, old) ? " (--tls-min-version)" : "");
 }
 
 /* No mechanism was tried, or libcurl gave up in the middle of one. */
@@ -158,11 +182,14 @@ static int login_denied(struct opening *o)
 {
 	o->stage = STAGE_AUTH;
 	if (o->reply.code == 334 && o->cred.token)
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server does not accept the token (has it expired?)");
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+				    "the server does not accept the token (has it expired?)");
 	if (o->reply.code == 334 || o->reply.code == 235)
-		return opening_fail_protocol(o, o->reply.code == 235 ? "235 before the credentials were given"
-								    : "a challenge that the mechanism does not have");
-	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server and this libcurl have no mechanism in common "
+		return opening_fail_protocol(o, o->reply.code == 235
+							? "235 before the credentials were given"
+							: "a challenge that the mechanism does not have");
+	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+			    "the server and this libcurl have no mechanism in common "
 			    "that is allowed: see --auth");
 }
 
@@ -175,27 +202,32 @@ static int lost(struct opening *o, CURLcode rc)
 
 	/* A CONNECT that was refused ends as a receive error. */
 	if (o->stage == STAGE_CONNECT && opening_by_proxy(o))
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s", libcurl_says(o, rc, text));
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s",
+				    libcurl_says(o, rc, text));
 	/* TLS 1.3 has its handshake behind it when the server says that it wants another certificate. */
 	if (o->tls && said(o, alert)) {
 		o->stage = STAGE_TLS;
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the server ends TLS: %s", libcurl_says(o, rc, text));
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the server ends TLS: %s",
+				    libcurl_says(o, rc, text));
 	}
 	if (said(o, too_much) || o->heard > REPLIES_MAX)
 		return opening_fail_protocol(o, "a reply without an end");
 	if (o->stage == STAGE_TLS && o->server->tls == TLS_IMPLICIT)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "the server closed the connection in the TLS handshake");
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
+				    "the server closed the connection in the TLS handshake");
 	return opening_fail_lost(o);
 }
 
-/* The name of the proxy's host is for the text of a failure only; a name that cannot be had is looked up as it is. */
+/* The name of the proxy's host is for the text of a failure only; a name that cannot be had is looked up as
+ * it is. */
 static int unknown_proxy(struct opening *o)
 {
 	CURLU *url = curl_url();
 	char *host = NULL;
 	int rc;
 
-	if (url && curl_url_set(url, CURLUPART_URL, o->params->proxy, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == 0)
+	if (url && curl_url_set(url, CURLUPART_URL, o->params->proxy,
+				CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == 0)
 		curl_url_get(url, CURLUPART_HOST, &host, 0);
 	rc = unknown_host(o, host ? host : "proxy.invalid", true);
 	curl_free(host);
@@ -216,7 +248,8 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 		return not_connected(o, rc);
 	case CURLE_PROXY:
 		o->stage = STAGE_CONNECT;
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s", libcurl_says(o, rc, text));
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s",
+				    libcurl_says(o, rc, text));
 	case CURLE_OPERATION_TIMEDOUT:
 		return opening_fail_clock(o);
 	case CURLE_SSL_CONNECT_ERROR:
@@ -227,15 +260,18 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 		return certificate_refused(o, rc);
 	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
 		o->stage = STAGE_TLS;
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the server's public key is not the one of --tls-pinned-key");
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
+				    "the server's public key is not the one of --tls-pinned-key");
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 		return files_refused(o, rc);
 	case CURLE_USE_SSL_FAILED:
 		o->stage = STAGE_TLS;
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the server does not do STARTTLS, and nothing is sent in clear");
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
+				    "the server does not do STARTTLS, and nothing is sent in clear");
 	case CURLE_WEIRD_SERVER_REPLY:
-		return opening_fail_protocol(o, o->tls ? "octets behind its 220 to STARTTLS" : "a reply that makes no sense");
+		return opening_fail_protocol(o, o->tls ? "octets behind its 220 to STARTTLS"
+						       : "a reply that makes no sense");
 	case CURLE_REMOTE_ACCESS_DENIED:
 		return opening_fail_reply(o, RCPT_REJECTED, CAUSE_SENDER, "the server takes no session");
 	case CURLE_LOGIN_DENIED:
@@ -247,8 +283,8 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 	case CURLE_NOT_BUILT_IN:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_SSL_ENGINE_INITFAILED:
-		return opening_error(o, ERR_CONFIG, "this libcurl (%s) cannot do what was asked: %s", curl_version(),
-				     libcurl_says(o, rc, text));
+		return opening_error(o, ERR_CONFIG, "this libcurl (%s) cannot do what was asked: %s",
+				     curl_version(), libcurl_says(o, rc, text));
 	case CURLE_OUT_OF_MEMORY:
 		return opening_error(o, ERR_OS, "libcurl is out of memory");
 	case CURLE_SEND_ERROR:
@@ -256,7 +292,8 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 	case CURLE_GOT_NOTHING:
 		return lost(o, rc);
 	default:
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "libcurl ended with %s while waiting for %s",
-				    libcurl_says(o, rc, text), o->waiting_for);
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
+				    "libcurl ended with %s while waiting for %s", libcurl_says(o, rc, text),
+				    o->waiting_for);
 	}
 }

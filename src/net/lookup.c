@@ -59,7 +59,8 @@ static void *job_run(void *arg)
 /* The answer came (true), or the time or a signal did. */
 static bool job_wait(struct job *j, int64_t until_ms)
 {
-	struct pollfd p[2] = { { .fd = j->pipe[0], .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = j->pipe[0], .events = POLLIN },
+			       { .fd = io_signal_fd(), .events = POLLIN } };
 
 	for (;;) {
 		const int64_t left = until_ms - io_now_ms();

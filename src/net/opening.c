@@ -41,7 +41,8 @@ static void fail_text(struct opening *o, const char *fmt, va_list va)
 	char said[sizeof(why->text)];
 
 	vsnprintf(said, sizeof(said), fmt, va);
-	snprintf(why->text, sizeof(why->text), "%s: %.*s", o->server->label, (int)sizeof(why->text) - 320, said);
+	snprintf(why->text, sizeof(why->text), "%s: %.*s", o->server->label, (int)sizeof(why->text) - 320,
+		 said);
 	redact_text(&o->redact, why->text);
 }
 
@@ -86,7 +87,8 @@ int opening_fail_protocol(struct opening *o, const char *why)
 
 int opening_fail_signal(struct opening *o)
 {
-	opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "interrupted by a signal while waiting for the %s", o->waiting_for);
+	opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "interrupted by a signal while waiting for the %s",
+		     o->waiting_for);
 	o->why->try_next = false;
 	return 0;
 }
@@ -109,15 +111,16 @@ int opening_fail_clock(struct opening *o)
 	if (io_signal_heard)
 		return opening_fail_signal(o);
 	if (o->deadline_ms <= o->clock_ms) {
-		opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "--max-time is over while waiting for the %s", o->waiting_for);
+		opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "--max-time is over while waiting for the %s",
+			     o->waiting_for);
 		o->why->try_next = false;
 		return 0;
 	}
 	if (o->connected && !o->tls && o->server->tls != TLS_IMPLICIT && !opening_by_proxy(o) &&
 	    opening_octets(o) - (int64_t)o->heard > (int64_t)sizeof(o->reply.line))
 		return opening_fail_protocol(o, "a line without an end");
-	return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no %s within %u s%s", o->waiting_for, o->clock_s,
-			    clock_hint(o));
+	return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no %s within %u s%s", o->waiting_for,
+			    o->clock_s, clock_hint(o));
 }
 
 int opening_fail_lost(struct opening *o)
@@ -200,13 +203,15 @@ void opening_trace_command(struct opening *o, const char *line, size_t len)
 }
 
 /*
- * libcurl's verbose words, asked for only where they are needed: what it sent for a trace; and whether a proxy
- * has let us through, which nothing else tells while it happens.
+ * libcurl's verbose words, asked for only where they are needed: what it sent for a trace; and whether a
+ * proxy has let us through, which nothing else tells while it happens.
  */
 static int debug(CURL *easy, curl_infotype type, char *mem, size_t len, void *ctx)
 {
-	static const char *const granted[] = { "request granted", "CONNECT phase completed", "CONNECT tunnel established" };
-	static const char *const told[] = { "SSL connection using", "SSL certificate verify", "subject:", "issuer:" };
+	static const char *const granted[] = { "request granted", "CONNECT phase completed",
+					       "CONNECT tunnel established" };
+	static const char *const told[] = { "SSL connection using", "SSL certificate verify",
+					    "subject:", "issuer:" };
 	struct opening *o = ctx;
 	char line[300];
 
@@ -233,16 +238,18 @@ int opening_set_long(struct opening *o, CURLoption which, long value, const char
 {
 	const CURLcode rc = (curl_easy_setopt)(o->session->easy, which, value);
 
-	return rc ? opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(), name,
-				  curl_easy_strerror(rc)) : 0;
+	return rc ? opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(),
+				  name, curl_easy_strerror(rc))
+		  : 0;
 }
 
 int opening_set_ptr(struct opening *o, CURLoption which, const void *value, const char *name)
 {
 	const CURLcode rc = (curl_easy_setopt)(o->session->easy, which, value);
 
-	return rc ? opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(), name,
-				  curl_easy_strerror(rc)) : 0;
+	return rc ? opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(),
+				  name, curl_easy_strerror(rc))
+		  : 0;
 }
 
 /* What is read beside reply lines is not wanted; without a function libcurl would print it. */
@@ -252,8 +259,9 @@ static size_t discard(char *mem, size_t size, size_t n, void *ctx)
 }
 
 /*
- * The sockets that are open, so that one can be asked while libcurl still holds it (ACTIVESOCKET tells it only
- * at the end). libcurl copies the pointer into its connection, which outlives the opening: hence the session.
+ * The sockets that are open, so that one can be asked while libcurl still holds it (ACTIVESOCKET tells it
+ * only at the end). libcurl copies the pointer into its connection, which outlives the opening: hence the
+ * session.
  */
 static int socket_made(void *ctx, curl_socket_t fd, curlsocktype type)
 {
@@ -302,8 +310,8 @@ static int set_adopted(struct opening *o)
 
 	o->session->adopted = true;
 	curl_slist_free_all(o->session->resolve);
-	snprintf(line, sizeof(line), "%s:%u:%s%s%s", o->server->host, o->server->port, six ? "[" : "", o->address,
-		 six ? "]" : "");
+	snprintf(line, sizeof(line), "%s:%u:%s%s%s", o->server->host, o->server->port, six ? "[" : "",
+		 o->address, six ? "]" : "");
 	o->session->resolve = curl_slist_append(NULL, line);
 	curl_easy_setopt(o->session->easy, CURLOPT_OPENSOCKETFUNCTION, socket_adopted);
 	curl_easy_setopt(o->session->easy, CURLOPT_OPENSOCKETDATA, o);
@@ -318,8 +326,9 @@ bool opening_by_proxy(const struct opening *o)
 }
 
 /*
- * libcurl gives each address half of the time that its limit leaves, so until TCP stands the limit has to be that
- * of connecting, else the first dead address takes all of ours. (A little more: our own clock shall speak.)
+ * libcurl gives each address half of the time that its limit leaves, so until TCP stands the limit has to be
+ * that of connecting, else the first dead address takes all of ours. (A little more: our own clock shall
+ * speak.)
  */
 static long connect_limit_ms(const struct opening *o)
 {
@@ -343,27 +352,34 @@ static long whole_limit_ms(const struct opening *o)
 /* Where to, and by which way. */
 static int set_route(struct opening *o)
 {
-	static const long family[] = { [IP_ANY] = CURL_IPRESOLVE_WHATEVER, [IP_4] = CURL_IPRESOLVE_V4, [IP_6] = CURL_IPRESOLVE_V6 };
+	static const long family[] = {
+		[IP_ANY] = CURL_IPRESOLVE_WHATEVER, [IP_4] = CURL_IPRESOLVE_V4, [IP_6] = CURL_IPRESOLVE_V6
+	};
 	const struct server_params *s = o->params;
 	const bool proxy = opening_by_proxy(o);
 
-	/* "": no proxy, whatever the environment says. And none of its exceptions, where a proxy was asked for. */
+	/* "": no proxy, whatever the environment says. And none of its exceptions, where a proxy was asked
+	 * for. */
 	if (opening_set_ptr(o, CURLOPT_PROXY, proxy ? s->proxy : "", "proxy") < 0 ||
 	    opening_set_ptr(o, CURLOPT_NOPROXY, "", "no proxy") < 0 ||
 	    opening_set_long(o, CURLOPT_IPRESOLVE, family[s->ip_version], "ip_version") < 0)
 		return -1;
 	if (proxy && opening_set_long(o, CURLOPT_HTTPPROXYTUNNEL, 1, "proxy tunnels") < 0)
 		return -1;
-	if (s->interface && *s->interface && opening_set_ptr(o, CURLOPT_INTERFACE, s->interface, "interface") < 0)
+	if (s->interface && *s->interface &&
+	    opening_set_ptr(o, CURLOPT_INTERFACE, s->interface, "interface") < 0)
 		return -1;
 	if (o->server->unix_socket)
 		return opening_set_ptr(o, CURLOPT_UNIX_SOCKET_PATH, o->server->unix_socket, "unix_socket");
-	/* Loopback is what "localhost" is trusted to be, so it is not asked of a resolver; nor is a thread needed for it. */
+	/* Loopback is what "localhost" is trusted to be, so it is not asked of a resolver; nor is a thread
+	 * needed for it. */
 	if (!proxy && strcasecmp(o->server->host, "localhost") == 0 && !o->session->resolve) {
 		char line[64];
 
 		snprintf(line, sizeof(line), "localhost:%u:%s", o->server->port,
-			 s->ip_version == IP_4 ? "127.0.0.1" : s->ip_version == IP_6 ? "[::1]" : "127.0.0.1,[::1]");
+			 s->ip_version == IP_4   ? "127.0.0.1"
+			 : s->ip_version == IP_6 ? "[::1]"
+						 : "127.0.0.1,[::1]");
 		o->session->resolve = curl_slist_append(NULL, line);
 	}
 	return o->session->resolve ? opening_set_ptr(o, CURLOPT_RESOLVE, o->session->resolve, "RESOLVE") : 0;
@@ -372,7 +388,9 @@ static int set_route(struct opening *o)
 /* How long, and how it behaves within a process that is not its own. */
 static int set_conduct(struct opening *o)
 {
-	const long reply = o->params->timeout && o->params->timeout < NO_LIMIT_S ? (long)o->params->timeout + 1 : NO_LIMIT_S;
+	const long reply = o->params->timeout && o->params->timeout < NO_LIMIT_S
+				   ? (long)o->params->timeout + 1
+				   : NO_LIMIT_S;
 	const struct { CURLoption which; long value; const char *name; } row[] = {
 		{ CURLOPT_NOSIGNAL, 1, "NOSIGNAL" },
 		{ CURLOPT_QUICK_EXIT, 1, "QUICK_EXIT" },        /* a mute resolver's thread is left behind */
@@ -433,7 +451,8 @@ int opening_url(struct opening *o, char *out, size_t cap, const char *scheme, co
 	for (const char *c = host; *c && n < cap; c++)
 		n += (size_t)snprintf(out + n, cap - n, *c == '%' ? "%%25" : "%c", *c);
 	if (n < cap)
-		n += (size_t)snprintf(out + n, cap - n, six ? "]:%u/" : ":%u/", o->server->port ? o->server->port : 25);
+		n += (size_t)snprintf(out + n, cap - n, six ? "]:%u/" : ":%u/",
+				      o->server->port ? o->server->port : 25);
 	for (const char *c = path; *c && n < cap; c++)
 		n += (size_t)snprintf(out + n, cap - n, "%%%02X", (unsigned)(unsigned char)*c);
 	return n < cap ? 0 : opening_error(o, ERR_USAGE, "server: a name that is too long");
@@ -532,7 +551,8 @@ int opening_drive(struct opening *o, void (*tick)(struct opening *o), CURLcode *
 		left = opening_until(o) - io_now_ms();
 		if (left <= 0)
 			return opening_fail_clock(o);
-		curl_multi_poll(s->multi, &signal, signal.fd >= 0, left > TICK_MS ? TICK_MS : (int)left, NULL);
+		curl_multi_poll(s->multi, &signal, signal.fd >= 0, left > TICK_MS ? TICK_MS : (int)left,
+				NULL);
 	}
 }
 

@@ -25,7 +25,8 @@ bool reply_starttls(struct opening *o)
 	const int code = o->reply.code;
 
 	if (code / 100 == 4 || code / 100 == 5)
-		opening_fail_reply(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "STARTTLS is refused, and nothing is sent in clear");
+		opening_fail_reply(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
+				   "STARTTLS is refused, and nothing is sent in clear");
 	else if (code != 220)
 		opening_fail_protocol(o, "STARTTLS is answered by neither 220 nor a refusal");
 	return !o->failed;
@@ -35,9 +36,12 @@ int reply_starttls_missing(struct opening *o)
 {
 	o->stage = STAGE_TLS;
 	if (o->server->tls != TLS_STARTTLS)
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY, "the server offers no STARTTLS, and credentials are not "
-				    "sent in clear; --tls if its port speaks TLS from the first byte, or --allow-insecure-auth");
-	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the server offers no STARTTLS, and nothing is sent in clear%s",
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
+				    "the server offers no STARTTLS, and credentials are not "
+				    "sent in clear; --tls if its port speaks TLS from the first byte, or "
+				    "--allow-insecure-auth");
+	return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
+			    "the server offers no STARTTLS, and nothing is sent in clear%s",
 			    o->server->tls_asked ? "; --tls if its port speaks TLS from the first byte"
 						 : "; --no-starttls if that is meant");
 }
@@ -50,16 +54,19 @@ bool reply_auth_offered(struct opening *o)
 	o->stage = STAGE_AUTH;
 	if (!c->auth_offered) {
 		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server offers no AUTH%s",
-			     o->tls ? "; leave the credentials out if it needs none"
+			     o->tls        ? "; leave the credentials out if it needs none"
 			     : c->starttls ? " before TLS: use --starttls"
-			     : "; leave the credentials out if it needs none, or use --tls or its submission port 587");
+					   : "; leave the credentials out if it needs none, or use --tls or "
+					     "its submission port 587");
 		return false;
 	}
 	if (sasl_offers(c->auth, o->mechanisms))
 		return true;
 	sasl_list(allowed, sizeof(allowed), o->mechanisms, "", " ");
-	opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server offers AUTH %.200s, of which none is allowed "
-		     "for these credentials (%s): see --auth", *c->auth ? c->auth : "without a mechanism", allowed);
+	opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+		     "the server offers AUTH %.200s, of which none is allowed "
+		     "for these credentials (%s): see --auth",
+		     *c->auth ? c->auth : "without a mechanism", allowed);
 	return false;
 }
 
@@ -67,11 +74,14 @@ bool reply_auth(struct opening *o)
 {
 	const int code = o->reply.code;
 
-	/* The end of it: one attempt, for a second could lock the account, and a weaker mechanism must not follow. */
+	/* The end of it: one attempt, for a second could lock the account, and a weaker mechanism must not
+	 * follow. */
 	if (code / 100 == 4)
-		opening_fail_reply(o, RCPT_DEFERRED, CAUSE_AUTH, "the server cannot check the credentials now");
+		opening_fail_reply(o, RCPT_DEFERRED, CAUSE_AUTH,
+				   "the server cannot check the credentials now");
 	else if (code / 100 == 5)
-		opening_fail_reply(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server does not accept the credentials");
+		opening_fail_reply(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+				   "the server does not accept the credentials");
 	else if (code != 235 && code != 334)
 		opening_fail_protocol(o, "AUTH is answered by neither 235, 334 nor a refusal");
 	return !o->failed;

@@ -22,8 +22,8 @@ static const unsigned order[] = { AUTH_EXTERNAL, AUTH_OAUTHBEARER, AUTH_XOAUTH2,
 
 /* All bits, as they are listed to users. */
 static const unsigned all[] = {
-	AUTH_EXTERNAL, AUTH_GSSAPI, AUTH_SCRAM_SHA_256, AUTH_SCRAM_SHA_1, AUTH_DIGEST_MD5, AUTH_CRAM_MD5, AUTH_NTLM,
-	AUTH_OAUTHBEARER, AUTH_XOAUTH2, AUTH_PLAIN, AUTH_LOGIN,
+	AUTH_EXTERNAL, AUTH_GSSAPI,      AUTH_SCRAM_SHA_256, AUTH_SCRAM_SHA_1, AUTH_DIGEST_MD5, AUTH_CRAM_MD5,
+	AUTH_NTLM,     AUTH_OAUTHBEARER, AUTH_XOAUTH2,       AUTH_PLAIN,       AUTH_LOGIN,
 };
 
 static bool offers(const char *offered, const char *name)
@@ -59,7 +59,8 @@ void sasl_list(char *out, size_t cap, unsigned allowed, const char *prefix, cons
 	out[0] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if ((allowed & all[i]) && n < cap)
-			n += (size_t)snprintf(out + n, cap - n, "%s%s%s", n ? between : "", prefix, auth_mech_name(all[i]));
+			n += (size_t)snprintf(out + n, cap - n, "%s%s%s", n ? between : "", prefix,
+					      auth_mech_name(all[i]));
 }
 
 static const char *str(const char *s)
@@ -71,7 +72,9 @@ static const char *str(const char *s)
 static int add_saslname(struct buf *out, const char *name)
 {
 	for (; *name; name++) {
-		int rc = *name == ',' ? buf_adds(out, "=2C") : *name == '=' ? buf_adds(out, "=3D") : buf_add(out, name, 1);
+		int rc = *name == ','   ? buf_adds(out, "=2C")
+			 : *name == '=' ? buf_adds(out, "=3D")
+					: buf_add(out, name, 1);
 
 		if (rc < 0)
 			return -1;
@@ -87,7 +90,8 @@ static int oauthbearer(const struct sasl *s, struct buf *out)
 	if (s->cred->username && *s->cred->username &&
 	    (buf_adds(out, "a=") < 0 || add_saslname(out, s->cred->username) < 0))
 		return -1;
-	if (buf_adds(out, ",\1") < 0 || (s->host && buf_addf(out, "host=%s\1port=%u\1", s->host, s->port) < 0))
+	if (buf_adds(out, ",\1") < 0 ||
+	    (s->host && buf_addf(out, "host=%s\1port=%u\1", s->host, s->port) < 0))
 		return -1;
 	return buf_addf(out, "auth=Bearer %s\1\1", str(s->cred->token));
 }

@@ -23,13 +23,16 @@ struct sasl {
 unsigned sasl_choose(const char *offered, unsigned allowed);
 /* Whether @offered has any of @allowed, whoever speaks it. */
 bool sasl_offers(const char *offered, unsigned allowed);
-/* Mechanisms of the bits @allowed in libcurl's form "AUTH=PLAIN;AUTH=LOGIN", or their names with @between ", ". */
+/* Mechanisms of the bits @allowed in libcurl's form "AUTH=PLAIN;AUTH=LOGIN", or their names with @between ",
+ * ". */
 void sasl_list(char *out, size_t cap, unsigned allowed, const char *prefix, const char *between);
 
-/* "AUTH PLAIN AHVzZXIAcGFzcw==" without CRLF; without the initial response where that is too long (RFC 4954 4). -1: @out full. */
+/* "AUTH PLAIN AHVzZXIAcGFzcw==" without CRLF; without the initial response where that is too long (RFC 4954
+ * 4). -1: @out full. */
 int sasl_first(struct sasl *s, struct buf *out) MUST_CHECK;
 /*
- * The line that answers the challenge @text (base64, or empty), without CRLF. 0; -1: none can be given, and @out is
+ * The line that answers the challenge @text (base64, or empty), without CRLF. 0; -1: none can be given, and
+ * @out is
  * "*" (cancel), *why says it.
  */
 int sasl_answer(struct sasl *s, const char *text, size_t len, struct buf *out, const char **why) MUST_CHECK;

@@ -21,8 +21,8 @@
 static int library_init(struct err *e)
 {
 	static const char *const variables[] = {
-		"SSLKEYLOGFILE", "smtp_proxy", "SMTP_PROXY", "smtps_proxy", "SMTPS_PROXY", "http_proxy", "https_proxy",
-		"HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
+		"SSLKEYLOGFILE", "smtp_proxy",  "SMTP_PROXY", "smtps_proxy", "SMTPS_PROXY", "http_proxy",
+		"https_proxy",   "HTTPS_PROXY", "all_proxy",  "ALL_PROXY",   "no_proxy",    "NO_PROXY",
 	};
 	static bool done;
 
@@ -63,15 +63,19 @@ static int policy(struct opening *o)
 
 	o->need_tls = tls == TLS_STARTTLS || tls == TLS_IMPLICIT || (o->has_credentials && !clear_is_safe(o));
 	o->stage = STAGE_LOCAL;
-	if (o->server->unix_socket && strlen(o->server->unix_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return opening_error(o, ERR_USAGE, "unix_socket: a path of over %zu octets cannot be connected to",
+	if (o->server->unix_socket &&
+	    strlen(o->server->unix_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return opening_error(o, ERR_USAGE,
+				     "unix_socket: a path of over %zu octets cannot be connected to",
 				     sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	if (o->need_tls && tls == TLS_NEVER)
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY, "credentials are not sent in clear: use --starttls or "
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
+				    "credentials are not sent in clear: use --starttls or "
 				    "--tls, or --allow-insecure-auth if the way there is safe");
 	o->mechanisms = o->has_credentials ? usable_mechanisms(o) : 0;
 	if (o->has_credentials && !o->mechanisms)
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "no mechanism that is allowed (--auth) can use the "
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+				    "no mechanism that is allowed (--auth) can use the "
 				    "credentials that are given");
 	return tls != TLS_NEVER && tls_files_check(o->params, o->e) < 0 ? -1 : 1;
 }
@@ -150,7 +154,9 @@ const struct session_times *session_times(const struct session *s)
 static ssize_t lost(struct session *s, CURLcode rc, const char *doing)
 {
 	snprintf(s->error, sizeof(s->error), "the connection was lost while %s (%s)", doing,
-		 errno == ECONNRESET ? "reset by the peer" : errno == EPIPE ? "closed by the peer" : curl_easy_strerror(rc));
+		 errno == ECONNRESET ? "reset by the peer"
+		 : errno == EPIPE    ? "closed by the peer"
+				     : curl_easy_strerror(rc));
 	return -1;
 }
 
@@ -195,7 +201,8 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 		const int64_t left = until_ms - io_now_ms();
 		int n;
 
-		/* Told once, it is known: what is waited for after that, the dot's reply, is waited for in spite of it. */
+		/* Told once, it is known: what is waited for after that, the dot's reply, is waited for in
+		 * spite of it. */
 		if (io_signal_count() > s->signals_told) {
 			s->signals_told = io_signal_count();
 			io_signal_seen();
@@ -205,7 +212,8 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 		if (n > 0 && p[1].revents)
 			io_signal_seen();       /* or it would be readable for ever */
 		if (n > 0 && p[0].revents)
-			return (p[0].revents & (POLLIN | POLLHUP | POLLERR) ? 1 : 0) | (p[0].revents & (POLLOUT | POLLERR) ? 2 : 0);
+			return (p[0].revents & (POLLIN | POLLHUP | POLLERR) ? 1 : 0) |
+			       (p[0].revents & (POLLOUT | POLLERR) ? 2 : 0);
 		if (left <= 0)
 			return 0;
 	}
@@ -221,7 +229,8 @@ void session_close(struct session *s)
 	if (!s)
 		return;
 	if (s->easy) {
-		/* A connection of CONNECT_ONLY is closed without a word; should a libcurl think otherwise, then briefly. */
+		/* A connection of CONNECT_ONLY is closed without a word; should a libcurl think otherwise,
+		 * then briefly. */
 		curl_easy_setopt(s->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, 1L);
 		if (s->multi)
 			curl_multi_remove_handle(s->multi, s->easy);
@@ -238,6 +247,7 @@ const char *session_library(void)
 	const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
 	static char text[128];
 
-	snprintf(text, sizeof(text), "libcurl %s %s", v->version, v->ssl_version ? v->ssl_version : "(no TLS)");
+	snprintf(text, sizeof(text), "libcurl %s %s", v->version,
+		 v->ssl_version ? v->ssl_version : "(no TLS)");
 	return text;
 }

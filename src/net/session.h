@@ -28,7 +28,8 @@ struct server;
 struct server_params;
 struct session;
 
-/* The conversation for -v; secrets already masked. @sent: by us. @line without its CRLF, escaped for one line by the receiver. NULL function: no trace. */
+/* The conversation for -v; secrets already masked. @sent: by us. @line without its CRLF, escaped for one line
+ * by the receiver. NULL function: no trace. */
 struct trace {
 	void (*line)(void *ctx, bool sent, const char *line, size_t len);
 	void (*note)(void *ctx, const char *text);      /* "TLSv1.3 with ..., certificate of ... verified" */
@@ -52,8 +53,9 @@ struct session_failure {
 struct session_times { int64_t connect, tls, auth; };
 
 /*
- * Open. @deadline_ms: absolute, of io_now_ms(), for max_time; INT64_MAX: none. 1: open (*ret is the caller's);
- * 0: not open, *why filled; -1: err. A signal heard (io_signal_heard) ends it: 0 with cause LOST, stage where it was.
+ * Open. @deadline_ms: absolute, of io_now_ms(), for max_time; INT64_MAX: none. 1: open (*ret is the
+ * caller's); 0: not open, *why filled; -1: err. A signal heard (io_signal_heard) ends it: 0 with cause LOST,
+ * stage where it was.
  */
 int session_open(struct session **ret, const struct server *server, const struct server_params *s,
 		 const struct session_credentials *cred, const struct trace *trace, int64_t deadline_ms,
@@ -66,8 +68,9 @@ const struct session_times *session_times(const struct session *s);
  * Non-blocking I/O over the channel. send: octets taken (>0), 0: would block, -1: lost (errno-like text by
  * session_error()). After "would block" call again with the same pointer and at least the same length
  * (libcurl < 8.10). recv: octets (>0), 0: would block, -1: lost, -2: the peer closed in order.
- * session_wait: poll for readable always and for writable where @want_write, until @until_ms (io_now_ms) or a signal:
- * bit 1 readable, bit 2 writable, 0 at the time's end or on a signal. Data already inside TLS buffers must be drained with recv first.
+ * session_wait: poll for readable always and for writable where @want_write, until @until_ms (io_now_ms) or a
+ * signal: bit 1 readable, bit 2 writable, 0 at the time's end or on a signal. Data already inside TLS buffers
+ * must be drained with recv first.
  */
 ssize_t session_send(struct session *s, const void *mem, size_t len);
 ssize_t session_recv(struct session *s, void *mem, size_t cap);

@@ -1,10 +1,10 @@
 /*
- * LMTP (RFC 2033), which libcurl does not speak: it makes the connection and TLS (an http or https transfer that
- * ends before its first octet), and the dialogue up to AUTH is here.
+ * LMTP (RFC 2033), which libcurl does not speak: it makes the connection and TLS (an http or https transfer
+ * that ends before its first octet), and the dialogue up to AUTH is here.
  *
  * STARTTLS: libcurl cannot put TLS on a connection of its own afterwards, but a new handle can be given the
- * connected socket. libcurl 7.88 forgets that it is connected and calls connect(2) once more; that succeeds on a
- * socket that libcurl itself connected without blocking, which is the only kind that comes here.
+ * connected socket. libcurl 7.88 forgets that it is connected and calls connect(2) once more; that succeeds
+ * on a socket that libcurl itself connected without blocking, which is the only kind that comes here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,8 @@ static int hear(struct opening *o)
 			return 0;
 		rc = reply_feed(&o->reply, d->in + d->at, d->len - d->at, &used, &why);
 		if (rc < 0) {
-			if (o->stage == STAGE_GREETING && !o->tls && (d->in[d->at] == 0x15 || d->in[d->at] == 0x16))
+			if (o->stage == STAGE_GREETING && !o->tls &&
+			    (d->in[d->at] == 0x15 || d->in[d->at] == 0x16))
 				why = "it speaks TLS from the first byte (--tls)";
 			return opening_fail_protocol(o, why);
 		}
@@ -97,7 +98,8 @@ static int hear(struct opening *o)
 	if (d->at < d->len)
 		return opening_fail_protocol(o, "octets behind a reply that nothing asked for");
 	if (o->reply.code == 421)
-		return opening_fail_reply(o, RCPT_DEFERRED, o->stage == STAGE_AUTH ? CAUSE_AUTH : CAUSE_REFUSED,
+		return opening_fail_reply(o, RCPT_DEFERRED,
+					  o->stage == STAGE_AUTH ? CAUSE_AUTH : CAUSE_REFUSED,
 					  "the server ends the session");
 	return 1;
 }
@@ -144,7 +146,8 @@ static int channel(struct opening *o, bool tls)
 	CURLcode rc;
 	int done;
 
-	if (opening_handle(o, "http,https") < 0 || opening_url(o, url, sizeof(url), tls ? "https" : "http", "") < 0 ||
+	if (opening_handle(o, "http,https") < 0 ||
+	    opening_url(o, url, sizeof(url), tls ? "https" : "http", "") < 0 ||
 	    opening_set_ptr(o, CURLOPT_URL, url, "server") < 0)
 		return -1;
 	if ((tls || opening_by_proxy(o)) && tls_options_set(o) < 0)
@@ -210,8 +213,10 @@ static int lhlo(struct opening *o)
 		return 1;
 	}
 	if (code == 500 || code == 502)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_PROTOCOL, "it is not LMTP: LHLO is answered by %d (SMTP? then without "
-				    "--lmtp)", code);
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_PROTOCOL,
+				    "it is not LMTP: LHLO is answered by %d (SMTP? then without "
+				    "--lmtp)",
+				    code);
 	if (code / 100 == 4 || code / 100 == 5)
 		return opening_fail_reply(o, RCPT_REJECTED, code / 100 == 4 ? CAUSE_REFUSED : CAUSE_SENDER,
 					  "the server refuses LHLO");
@@ -228,7 +233,8 @@ static int starttls(struct opening *o)
 	int rc;
 
 	if (proxy_is_tls(o))
-		return opening_error(o, ERR_USAGE, "starttls: not for LMTP through a proxy that itself speaks TLS");
+		return opening_error(o, ERR_USAGE,
+				     "starttls: not for LMTP through a proxy that itself speaks TLS");
 	waits(o, STAGE_TLS, "answer to STARTTLS");
 	if (!ask_text(o, "STARTTLS") || !reply_starttls(o))
 		return 0;
@@ -273,8 +279,10 @@ static int authenticate(struct opening *o)
 		return 0;
 	s.mechanism = sasl_choose(o->session->cap.auth, o->mechanisms);
 	if (!s.mechanism)
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server offers AUTH %.200s; for LMTP, PLAIN, LOGIN, "
-				    "XOAUTH2, OAUTHBEARER and EXTERNAL are known", o->session->cap.auth);
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+				    "the server offers AUTH %.200s; for LMTP, PLAIN, LOGIN, "
+				    "XOAUTH2, OAUTHBEARER and EXTERNAL are known",
+				    o->session->cap.auth);
 	if (sasl_first(&s, &line) < 0)
 		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "credentials that are too long");
 	o->since_us = io_now_us();

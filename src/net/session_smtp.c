@@ -1,8 +1,9 @@
 /*
- * SMTP: libcurl's engine conducts the opening, and this listens to every reply it hears, one step ahead of it.
- * At the end of each reply, before libcurl acts on it, what must not go on is stopped by a short return of the
- * header callback: a password before TLS, HELO where AUTH was due, a reply that is none. So what libcurl would
- * let pass in silence (EHLO refused, AUTH not offered, STARTTLS stripped) never gets as far as a transaction.
+ * SMTP: libcurl's engine conducts the opening, and this listens to every reply it hears, one step ahead of
+ * it. At the end of each reply, before libcurl acts on it, what must not go on is stopped by a short return
+ * of the header callback: a password before TLS, HELO where AUTH was due, a reply that is none. So what
+ * libcurl would let pass in silence (EHLO refused, AUTH not offered, STARTTLS stripped) never gets as far as
+ * a transaction.
  */
 #include <stdio.h>
 #include <string.h>
@@ -111,11 +112,15 @@ static void heard_ehlo_refused(struct opening *o)
 		opening_fail_protocol(o, code == 220 ? "a second greeting where EHLO's answer was due"
 						     : "EHLO is answered by neither 250 nor a refusal");
 	else if (o->need_tls && !o->tls)
-		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY, "EHLO is refused (%d), so there is no STARTTLS; "
-			     "nothing is sent in clear", code);
+		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
+			     "EHLO is refused (%d), so there is no STARTTLS; "
+			     "nothing is sent in clear",
+			     code);
 	else if (o->has_credentials)
-		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY, "EHLO is refused (%d), so there is no AUTH; "
-			     "leave the credentials out if this server needs none", code);
+		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
+			     "EHLO is refused (%d), so there is no AUTH; "
+			     "leave the credentials out if this server needs none",
+			     code);
 	else
 		waits(o, STEP_HELO, STAGE_EHLO, "answer to HELO");
 	if (o->failed)
@@ -151,8 +156,10 @@ static void heard_ehlo(struct opening *o)
 		}
 		if (o->session->cap.starttls) {
 			o->stage = STAGE_TLS;
-			opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "the server offers STARTTLS in letters that are not "
-				     "all capitals, which this libcurl does not take; nothing is sent in clear");
+			opening_fail(
+				o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
+				"the server offers STARTTLS in letters that are not "
+				"all capitals, which this libcurl does not take; nothing is sent in clear");
 			return;
 		}
 		if (o->need_tls) {
@@ -288,7 +295,8 @@ static int set_up(struct opening *o)
 	if (opening_handle(o, "smtp,smtps") < 0 ||
 	    opening_url(o, url, sizeof(url), tls == TLS_IMPLICIT ? "smtps" : "smtp", o->helo) < 0 ||
 	    opening_set_ptr(o, CURLOPT_URL, url, "server") < 0 ||
-	    opening_set_long(o, CURLOPT_USE_SSL, tls == TLS_IF_OFFERED && o->need_tls ? CURLUSESSL_ALL : use_ssl[tls],
+	    opening_set_long(o, CURLOPT_USE_SSL,
+			     tls == TLS_IF_OFFERED && o->need_tls ? CURLUSESSL_ALL : use_ssl[tls],
 			     "starttls") < 0)
 		return -1;
 	if ((tls != TLS_NEVER || opening_by_proxy(o)) && tls_options_set(o) < 0)
@@ -307,7 +315,8 @@ static int hand_over(struct opening *o)
 	if (g->step == STEP_STARTTLS)
 		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS, "STARTTLS was offered and not done");
 	if (g->step == STEP_AUTH || (o->has_credentials && !g->authenticated))
-		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH, "the server has not accepted the credentials");
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_AUTH,
+				    "the server has not accepted the credentials");
 	if (g->step != STEP_READY || reply_pending(&o->reply))
 		return opening_fail_protocol(o, "its replies do not fit the commands");
 	if (opening_socket(o) < 0)
@@ -316,7 +325,8 @@ static int hand_over(struct opening *o)
 	octets = o->tls || opening_by_proxy(o) || o->server->unix_socket ? -1 : opening_octets(o);
 	/* A line of kilobytes is heard in part only: libcurl has cut it. */
 	if (octets > (int64_t)o->heard && octets - (int64_t)o->heard < CUT_MIN)
-		return opening_fail_protocol(o, "octets behind the end of EHLO's answer that nothing asked for");
+		return opening_fail_protocol(o,
+					     "octets behind the end of EHLO's answer that nothing asked for");
 	return 1;
 }
 

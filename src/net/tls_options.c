@@ -85,8 +85,9 @@ static int key_check(const char *path, const char *name, struct err *e)
 	if (!has(&pem, "PRIVATE KEY-----"))
 		return err_set(e, ERR_CONFIG, "%s: '%s' has no private key in PEM form", name, path);
 	if (st.st_mode & S_IROTH)
-		return err_set(e, ERR_POLICY, "%s: '%s' can be read by every user of this machine: chmod o-rwx '%s'",
-			       name, path, path);
+		return err_set(e, ERR_POLICY,
+			       "%s: '%s' can be read by every user of this machine: chmod o-rwx '%s'", name,
+			       path, path);
 	if (has(&pem, "-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(&pem, "Proc-Type: 4,ENCRYPTED"))
 		return err_set(e, ERR_CONFIG, "%s: '%s' is under a pass phrase: make a copy without one "
 			       "(openssl pkey -in ... -out ...)", name, path);
@@ -156,8 +157,8 @@ bool tls_store_missing(void)
 }
 
 /*
- * OpenSSL parses the whole bundle of 145 CAs before its first handshake: 17 ms and more, against 3 where it looks
- * up the one that it needs in a hashed directory. For GnuTLS it is the other way round.
+ * OpenSSL parses the whole bundle of 145 CAs before its first handshake: 17 ms and more, against 3 where it
+ * looks up the one that it needs in a hashed directory. For GnuTLS it is the other way round.
  */
 static bool lookup_is_faster(void)
 {

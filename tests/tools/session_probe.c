@@ -50,10 +50,16 @@ static void set(struct setup *s, const char *key, char *value)
 		{ "port", &s->server.port }, { "connect", &p->connect_timeout }, { "timeout", &p->timeout },
 		{ "max", &s->max_s },
 	};
-	const struct { const char *key; bool *to; } flag[] = {
-		{ "lmtp", &s->server.lmtp }, { "asked", &s->server.tls_asked }, { "loopback", &s->server.loopback },
-		{ "verify", &p->tls_verify }, { "insecure", &p->allow_insecure_auth }, { "trace", &s->trace },
-		{ "external", &p->has_credentials }, { "hold", &s->hold },
+	const struct { const char *key; bool *to;
+	} flag[] = {
+		{ "lmtp", &s->server.lmtp },
+		{ "asked", &s->server.tls_asked },
+		{ "loopback", &s->server.loopback },
+		{ "verify", &p->tls_verify },
+		{ "insecure", &p->allow_insecure_auth },
+		{ "trace", &s->trace },
+		{ "external", &p->has_credentials },
+		{ "hold", &s->hold },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(text); i++)
@@ -124,13 +130,17 @@ static void print_open(struct session *s)
 	const struct capabilities *c = session_capabilities(s);
 	const struct session_times *t = session_times(s);
 
-	printf("open esmtp=%d pipelining=%d size=%llu auth='%s' starttls=%d times=%d%d%d\n", c->esmtp, c->pipelining,
-	       (unsigned long long)c->size_limit, c->auth, c->starttls, t->connect >= 0, t->tls >= 0, t->auth >= 0);
+	printf("open esmtp=%d pipelining=%d size=%llu auth='%s' starttls=%d times=%d%d%d\n", c->esmtp,
+	       c->pipelining, (unsigned long long)c->size_limit, c->auth, c->starttls, t->connect >= 0,
+	       t->tls >= 0, t->auth >= 0);
 }
 
 int main(int argc, char **argv)
 {
-	struct setup s = { .params = { .tls_verify = true, .tls_min_version = TLS_1_2, .connect_timeout = 30, .timeout = 60 } };
+	struct setup s = { .params = { .tls_verify = true,
+				       .tls_min_version = TLS_1_2,
+				       .connect_timeout = 30,
+				       .timeout = 60 } };
 	struct trace trace = { line, note, NULL };
 	struct err e CLEANUP(err_clear) = ERR_INIT;
 	struct session *session = NULL;
@@ -147,15 +157,17 @@ int main(int argc, char **argv)
 		*value++ = '\0';
 		set(&s, argv[i], value);
 	}
-	snprintf(label, sizeof(label), "%s:%u", s.server.host ? s.server.host : s.server.unix_socket, s.server.port);
+	snprintf(label, sizeof(label), "%s:%u", s.server.host ? s.server.host : s.server.unix_socket,
+		 s.server.port);
 	s.server.label = label;
 	rc = session_open(&session, &s.server, &s.params, &s.cred, s.trace ? &trace : NULL,
 			  s.max_s ? io_now_ms() + s.max_s * 1000 : INT64_MAX, &why, &e);
 	if (rc < 0) {
 		printf("error class=%d %s\n", (int)e.class, e.text);
 	} else if (rc == 0) {
-		printf("failed state=%s stage=%s cause=%s code=%d enhanced='%s' next=%d text=%s\n", rcpt_state_name(why.state),
-		       smtp_stage_name(why.stage), cause_name(why.cause), why.code, why.enhanced, why.try_next, why.text);
+		printf("failed state=%s stage=%s cause=%s code=%d enhanced='%s' next=%d text=%s\n",
+		       rcpt_state_name(why.state), smtp_stage_name(why.stage), cause_name(why.cause),
+		       why.code, why.enhanced, why.try_next, why.text);
 	} else {
 		print_open(session);
 		talk(session, s.say ? s.say : "NOOP\r\n");

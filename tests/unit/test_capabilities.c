@@ -69,13 +69,17 @@ static void test_odd_capabilities(void)
 
 static void test_lines(void)
 {
-	static const struct { const char *line; int rc, code; bool more; const char *text; } rows[] = {
-		{ "250 ok", 0, 250, false, "ok" }, { "250-ok", 0, 250, true, "ok" }, { "250", 0, 250, false, "" },
-		{ "250 ", 0, 250, false, "" }, { "599 x", 0, 599, false, "x" }, { "200-", 0, 200, true, "" },
-		{ "25", -1, 0, false, "" }, { "", -1, 0, false, "" }, { "2500 ok", -1, 0, false, "" },
-		{ "-250", -1, 0, false, "" }, { "250\tok", -1, 0, false, "" }, { "001 x", -1, 0, false, "" },
-		{ "100 x", -1, 0, false, "" }, { "999 x", -1, 0, false, "" }, { "abc", -1, 0, false, "" },
-		{ "600 x", -1, 0, false, "" }, { "250\rx", -1, 0, false, "" },
+	static const struct { const char *line; int rc, code; bool more; const char *text;
+	} rows[] = {
+		{ "250 ok", 0, 250, false, "ok" }, { "250-ok", 0, 250, true, "ok" },
+		{ "250", 0, 250, false, "" },      { "250 ", 0, 250, false, "" },
+		{ "599 x", 0, 599, false, "x" },   { "200-", 0, 200, true, "" },
+		{ "25", -1, 0, false, "" },        { "", -1, 0, false, "" },
+		{ "2500 ok", -1, 0, false, "" },   { "-250", -1, 0, false, "" },
+		{ "250\tok", -1, 0, false, "" },   { "001 x", -1, 0, false, "" },
+		{ "100 x", -1, 0, false, "" },     { "999 x", -1, 0, false, "" },
+		{ "abc", -1, 0, false, "" },       { "600 x", -1, 0, false, "" },
+		{ "250\rx", -1, 0, false, "" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct reply_line r = { 0 };
@@ -92,11 +96,21 @@ static void test_lines(void)
 
 static void test_enhanced(void)
 {
-	static const struct { int code; const char *text, *want; } rows[] = {
-		{ 550, "5.1.1 no such user", "5.1.1" }, { 250, "2.0.0", "2.0.0" }, { 451, "4.7.650 slow", "4.7.650" },
-		{ 250, "5.1.1 no", "" }, { 550, "5.1", "" }, { 550, "5.1.1x", "" }, { 550, "5.1.1234 x", "" },
-		{ 550, "5.01.1 x", "" }, { 354, "3.0.0 go", "" }, { 550, "5..1 x", "" }, { 550, "5.1. x", "" },
-		{ 550, "5.999.999 x", "5.999.999" }, { 550, "", "" },
+	static const struct { int code; const char *text, *want;
+	} rows[] = {
+		{ 550, "5.1.1 no such user", "5.1.1" },
+		{ 250, "2.0.0", "2.0.0" },
+		{ 451, "4.7.650 slow", "4.7.650" },
+		{ 250, "5.1.1 no", "" },
+		{ 550, "5.1", "" },
+		{ 550, "5.1.1x", "" },
+		{ 550, "5.1.1234 x", "" },
+		{ 550, "5.01.1 x", "" },
+		{ 354, "3.0.0 go", "" },
+		{ 550, "5..1 x", "" },
+		{ 550, "5.1. x", "" },
+		{ 550, "5.999.999 x", "5.999.999" },
+		{ 550, "", "" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char got[12];
@@ -135,7 +149,13 @@ static struct fed feed(struct reply *r, const char *mem, size_t len, size_t step
 #define S(s) s, sizeof(s) - 1
 static void test_replies(void)
 {
-	static const struct { const char *in; size_t len; int rc, code; const char *text; size_t used; } rows[] = {
+	static const struct {
+		const char *in;
+		size_t len;
+		int rc, code;
+		const char *text;
+		size_t used;
+	} rows[] = {
 		{ S("250 ok\r\n"), 1, 250, "ok", 8 },
 		{ S("250 ok\n"), 1, 250, "ok", 7 },
 		{ S("250\r\n"), 1, 250, "", 5 },
@@ -154,12 +174,16 @@ static void test_replies(void)
 		{ S("2500 ok\r\n"), -1, 0, NULL, 4 },
 		{ S("-250 \r\n"), -1, 0, NULL, 1 },
 		{ S("250\tok\r\n"), -1, 0, NULL, 4 },
-		{ S("\0" "250 ok\r\n"), -1, 0, NULL, 1 },
+		{ S("\0"
+		    "250 ok\r\n"),
+		  -1, 0, NULL, 1 },
 		{ S("250 o\0k\r\n"), -1, 0, NULL, 6 },
 		{ S("001 ok\r\n"), -1, 0, NULL, 1 },
 		{ S("100 ok\r\n"), -1, 0, NULL, 1 },
 		{ S("999 ok\r\n"), -1, 0, NULL, 1 },
-		{ S("\xff\xfe" "2\0005\0000\0"), -1, 0, NULL, 1 },
+		{ S("\xff\xfe"
+		    "2\0005\0000\0"),
+		  -1, 0, NULL, 1 },
 		{ S("250\rx\r\n"), -1, 0, NULL, 7 },
 		{ S(" 250 ok\r\n"), -1, 0, NULL, 1 },
 		{ S("250 a\rb\r\n"), 1, 250, "a\rb", 9 },

@@ -71,7 +71,9 @@ static void test_first(void)
 		{ AUTH_EXTERNAL, NULL, "us,er=1" },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct sasl s = { .mechanism = rows[i].mechanism, .cred = &cred, .host = "mx.example", .port = 24 };
+		struct sasl s = {
+			.mechanism = rows[i].mechanism, .cred = &cred, .host = "mx.example", .port = 24
+		};
 		struct buf out CLEANUP(buf_clear) = BUF_INIT(10000);
 
 		test_case("first line of %s", auth_mech_name(rows[i].mechanism));
