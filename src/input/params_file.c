@@ -99,10 +99,10 @@ static const char *literal_secret(const struct value *object)
 	return NULL;
 }
 
-/* A regular file that others can read must hold no secret; a pipe has no others. */
+/* A regular file that everybody can read must hold no secret; a pipe has no others. */
 static int check_mode(const struct value *object, const char *path, mode_t mode, struct err *e)
 {
-	const char *key = S_ISREG(mode) && (mode & (S_IRGRP | S_IROTH)) ? literal_secret(object) : NULL;
+	const char *key = S_ISREG(mode) && (mode & S_IROTH) ? literal_secret(object) : NULL;
 	char shown[SHOWN];
 
 	if (!key)

@@ -22,6 +22,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #ifdef __has_feature                    /* clang */
@@ -108,11 +110,16 @@ static int from_variable(struct buf *b, const char *variable, const char *name, 
 	return 0;
 }
 
+/*
+ * A file that everybody can read holds no secret. Its group is a choice that somebody made (0640 root:mail); and on a file
+ * system that is mounted read-only, as containers get their secrets, no chmod could mend it: there the mount is the guard.
+ */
 static int refuse_readable(const char *path, mode_t mode, struct err *e)
 {
 	char shown[SHOWN];
+	struct statvfs fs;
 
-	if (!S_ISREG(mode) || !(mode & (S_IRGRP | S_IROTH)))
+	if (!S_ISREG(mode) || !(mode & S_IROTH) || (statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY)))
 		return 0;
 	utf8_escape(shown, sizeof(shown), path, strlen(path));
 	return err_set(e, ERR_POLICY, "'%s' holds a secret and others can read it; run: chmod 600 %s", shown,

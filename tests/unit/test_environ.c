@@ -120,7 +120,7 @@ static const struct { const char *text; mode_t mode; int exit; const char *error
 	{ "{\"port\":25.5}", 0600, 65, "p.json:1:9: port: not a whole number" },
 	{ "{\"port\":2147483648}", 0600, 65, NULL }, { "{\"port\":\"25\"}", 0600, 65, NULL },
 	{ "{\"password\":\"x\"}", 0644, 77, "others can read this file and it holds a literal 'password'; run: chmod 600 " },
-	{ "{\"password\":\"x\"}", 0640, 77, NULL }, { "{\"oauth2_token\":\"x\"}", 0604, 77, NULL },
+	{ "{\"password\":\"x\"}", 0644, 77, NULL }, { "{\"oauth2_token\":\"x\"}", 0604, 77, NULL },
 	{ "{\"proxy\":\"http://u:p@h:1\"}", 0644, 77, NULL },
 	{ "{\"password\":\"x\"}", 0600, 0, NULL }, { "{\"password\":{\"file\":\"/x\"}}", 0644, 0, NULL },
 	{ "{\"proxy\":\"http://h:1\"}", 0644, 0, NULL }, { "{}", 0644, 0, NULL }, { "{\"port\":25.0}", 0644, 0, NULL },

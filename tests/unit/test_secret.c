@@ -103,7 +103,7 @@ static void check_files(void)
 	}
 	test_case("a secret file that others can read: 77 with the chmod; missing: 78");
 	one((struct secret){ .kind = SECRET_FILE, .text = (char *)put("secret", T("hunter2"), 0644) }, NULL, 77, "run: chmod 600 /tmp/");
-	one((struct secret){ .kind = SECRET_FILE, .text = (char *)put("secret", T("hunter2"), 0640) }, NULL, 77, NULL);
+	one((struct secret){ .kind = SECRET_FILE, .text = (char *)put("secret", T("hunter2"), 0640) }, "hunter2", 0, NULL);
 	one((struct secret){ .kind = SECRET_FILE, .text = (char *)"/nonexistent/x" }, NULL, 78, "/nonexistent/x");
 	one((struct secret){ .kind = SECRET_FILE, .text = dir }, NULL, 78, "directory");
 	one((struct secret){ .kind = SECRET_FD, .fd = 999 }, NULL, 78, "descriptor 999");
