@@ -789,7 +789,7 @@ int host_parse(char **ret, const char *text, size_t len, struct err *e)
 
 int helo_parse(char **ret, const char *text, size_t len, struct err *e)
 {
-	char normal[64], *name;
+	char normal[64], *name = NULL;
 	const char *why;
 
 	if (len && text[0] == '[') {
