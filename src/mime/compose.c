@@ -75,7 +75,10 @@ static const struct message_ops composed_ops = {
 	.open = composed_open, .verify = composed_verify, .free = composed_free,
 };
 
-/* "=_" cannot be in base64 or quoted-printable; 26 letters of 5 bits are 130 bits, so that it is in nothing else either. */
+/*
+ * "=_" cannot be in base64 or quoted-printable; 26 letters of 5 bits are 130 bits, so that it is in nothing
+ * else either.
+ */
 static void make_boundary(const struct sysinfo *sys, char out[static 40])
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
@@ -132,7 +135,10 @@ static int wrap(struct composed *c, const char *type, struct part *first, struct
 
 /* The recursive form. */
 
-/* Preamble or epilogue: nothing encodes them, so they must be 7bit as they are. *ret: CRLF between lines, none at the end. */
+/*
+ * Preamble or epilogue: nothing encodes them, so they must be 7bit as they are. *ret: CRLF between lines,
+ * none at the end.
+ */
 static int canonical_text(char **ret, const char *text, const char *what, struct err *e)
 {
 	CLEANUP(source_freep) struct source *s = NULL;
@@ -151,8 +157,8 @@ static int canonical_text(char **ret, const char *text, const char *what, struct
 	return 0;
 }
 
-static int node_parts(struct composed *c, const struct part_params *pp, const struct entity *want, struct part **ret,
-		      struct err *e)
+static int node_parts(struct composed *c, const struct part_params *pp, const struct entity *want,
+		      struct part **ret, struct err *e)
 {
 	CLEANUP(part_freep) struct part *part = NULL;
 
@@ -168,7 +174,8 @@ static int node_parts(struct composed *c, const struct part_params *pp, const st
 	return 0;
 }
 
-static int node_make(struct composed *c, const struct part_params *pp, struct entity *want, struct part **ret, struct err *e)
+static int node_make(struct composed *c, const struct part_params *pp, struct entity *want, struct part **ret,
+		     struct err *e)
 {
 	want->encoded = pp->encoded;
 	want->charset = c->p->charset;
@@ -181,9 +188,12 @@ static int node_make(struct composed *c, const struct part_params *pp, struct en
 	return add_leaf(c, want, ret, e);
 }
 
-/* Depth first, by links: @above is the part of @pp's parent. @want is for the root, whose fields may be the message's. */
-static int body_tree(struct composed *c, const struct part_params *root, const struct entity *root_want, struct part **ret,
-		     struct err *e)
+/*
+ * Depth first, by links: @above is the part of @pp's parent. @want is for the root, whose fields may be the
+ * message's.
+ */
+static int body_tree(struct composed *c, const struct part_params *root, const struct entity *root_want,
+		     struct part **ret, struct err *e)
 {
 	CLEANUP(part_freep) struct part *top = NULL;
 	struct part *above = NULL, *part;
@@ -256,7 +266,8 @@ static size_t count_related(const struct mail_params *p)
 static int add_body(struct composed *c, bool root, struct part **ret, struct err *e)
 {
 	const struct mail_params *p = c->p;
-	struct entity want = { .fields = { { &p->headers } }, .head_lists = root ? 2 : 1, .charset = p->charset,
+	struct entity want = { .fields = { { &p->headers } }, .head_lists = root ? 2 : 1,
+			       .charset = p->charset,
 			       .cte = (enum cte)p->encoding, .type = "text/plain" };
 	int rc;
 
@@ -281,14 +292,16 @@ static int add_html(struct composed *c, struct part **ret, struct err *e)
 
 	c->html = p->html_file ? (struct content){ .kind = CONTENT_FILE, .path = p->html_file,
 						   .confined = is_confined(p, "html_file") }
-			       : (struct content){ .kind = CONTENT_TEXT, .data = p->html, .len = strlen(p->html) };
+			       : (struct content){ .kind = CONTENT_TEXT, .data = p->html,
+						   .len = strlen(p->html) };
 	want.content = &c->html;
 	return add_leaf(c, &want, ret, e) < 0 ? err_wrap(e, "html") : 0;
 }
 
 static int add_attachment(struct composed *c, const struct attachment *a, struct part *to, struct err *e)
 {
-	const struct entity want = { .content = &a->content, .fields = { { &a->headers } }, .cte = a->encoding,
+	const struct entity want = { .content = &a->content, .fields = { { &a->headers } },
+				     .cte = a->encoding,
 				     .encoded = a->encoded, .attachment = a };
 	struct part *part;
 
@@ -370,7 +383,10 @@ static int make_html(struct composed *c, size_t related, struct part **ret, stru
 	return 0;
 }
 
-/* What is read: the text, the HTML, or a choice of both. NULL where there is neither. @root: nothing will be around it. */
+/*
+ * What is read: the text, the HTML, or a choice of both. NULL where there is neither. @root: nothing will be
+ * around it.
+ */
 static int make_readable(struct composed *c, bool root, size_t related, struct part **ret, struct err *e)
 {
 	CLEANUP(part_freep) struct part *both = NULL;
@@ -400,7 +416,8 @@ static int check_described(const struct mail_params *p, struct err *e)
 
 	while ((field = fields_next(&f, &i)))
 		if (field_is_content(field->name))
-			return err_set(e, ERR_DATA, "headers: %s describes a body, and there is none", field->name);
+			return err_set(e, ERR_DATA, "headers: %s describes a body, and there is none",
+				       field->name);
 	return 0;
 }
 
@@ -437,7 +454,8 @@ static bool body_is_root(const struct mail_params *p)
 /* The message's fields before those of the root. */
 static int put_head(struct composed *c, struct err *e)
 {
-	const struct field_lists custom = { { &c->p->headers, body_is_root(c->p) ? &c->p->body->headers : NULL } };
+	const struct fields *of_root = body_is_root(c->p) ? &c->p->body->headers : NULL;
+	const struct field_lists custom = { { &c->p->headers, of_root } };
 	struct buf head = BUF_INIT(PART_HEADER_MAX);
 
 	if (fields_check(&custom, e) < 0 ||
@@ -486,7 +504,8 @@ static int compose(struct composed *c, struct err *e)
 	return 0;
 }
 
-int message_from_params(struct message **ret, const struct mail_params *p, const struct sysinfo *sys, struct err *e)
+int message_from_params(struct message **ret, const struct mail_params *p, const struct sysinfo *sys,
+			struct err *e)
 {
 	struct composed *c;
 

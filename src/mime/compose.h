@@ -18,9 +18,9 @@ struct mail_params;
 struct sysinfo;
 
 /*
- * A composed message, or a ready one (message_file): stages every pipe, identifies every file, scans text for its
- * encoding and size, builds the headers. Opens no socket, reads base64 files not at all. @p is borrowed until
- * message_free(). Errors: ERR_DATA, ERR_NOINPUT, ERR_IO, ERR_CANTCREAT, ERR_OS.
+ * A composed message, or a ready one (message_file): stages every pipe, identifies every file, scans text for
+ * its encoding and size, builds the headers. Opens no socket, reads base64 files not at all. @p is borrowed
+ * until message_free(). Errors: ERR_DATA, ERR_NOINPUT, ERR_IO, ERR_CANTCREAT, ERR_OS.
  */
 int message_from_params(struct message **ret, const struct mail_params *p,
 			const struct sysinfo *sys, struct err *e) MUST_CHECK;

@@ -49,8 +49,9 @@ static bool type_is(const char *type, const char *major)
 /* File names. */
 
 /*
- * The last component: what comes in a message must not name a directory of the recipient's, in either system's way.
- * A name that somebody gave is refused where nothing is left; one found on disk may have octets that no header carries.
+ * The last component: what comes in a message must not name a directory of the recipient's, in either
+ * system's way. A name that somebody gave is refused where nothing is left; one found on disk may have octets
+ * that no header carries.
  */
 static int filename_given(char **ret, const char *text, struct err *e)
 {
@@ -142,7 +143,8 @@ static int find_encoding(struct work *w, struct err *e)
 	if (cte_by_name(&w->asked, value, len) == 0)
 		return 0;
 	if (!w->want->encoded)
-		return err_set(e, ERR_DATA, "Content-Transfer-Encoding: '%s' is not known; 7bit, quoted-printable and base64 are",
+		return err_set(e, ERR_DATA,
+			       "Content-Transfer-Encoding: '%s' is not known; 7bit, quoted-printable and base64 are",
 			       value);
 	w->unknown_encoding = true;     /* an x-token (RFC 2045 6.3) of something that already is in it */
 	return 0;
@@ -165,9 +167,11 @@ static int check_charset(const struct work *w, const char *name, struct err *e)
 	if (charset_is(name, "us-ascii") && s->high)
 		return err_set(e, ERR_DATA, "is not US-ASCII, as its charset says");
 	if (!strncasecmp(name, "utf-16", 6) || !strncasecmp(name, "utf-32", 6))
-		return err_set(e, ERR_DATA, "%s is not for text in mail (RFC 2781, 3.3); convert it to utf-8", name);
+		return err_set(e, ERR_DATA, "%s is not for text in mail (RFC 2781, 3.3); convert it to utf-8",
+			       name);
 	if (w->leaf->content->kind == CONTENT_TEXT && s->high)
-		return err_set(e, ERR_DATA, "is UTF-8 and has characters beyond ASCII, so its charset cannot be %s", name);
+		return err_set(e, ERR_DATA,
+			       "is UTF-8 and has characters beyond ASCII, so its charset cannot be %s", name);
 	return 0;
 }
 
@@ -241,9 +245,11 @@ static int encode_already(struct work *w, struct err *e)
 	const char *why;
 
 	if (leaf_is_stream(w->leaf))
-		return err_set(e, ERR_DATA, "what is encoded already cannot be streamed: it must be looked at first");
+		return err_set(e, ERR_DATA,
+			       "what is encoded already cannot be streamed: it must be looked at first");
 	if (!w->unknown_encoding && w->asked == CTE_AUTO)
-		return err_set(e, ERR_DATA, "is said to be encoded; its content-transfer-encoding must say how");
+		return err_set(e, ERR_DATA,
+			       "is said to be encoded; its content-transfer-encoding must say how");
 	if (leaf_scan(w->leaf, &w->facts, e) < 0)
 		return -1;
 	why = not_7bit(&w->facts.scan);
@@ -280,7 +286,8 @@ static int encode_message(struct work *w, struct err *e)
 	if (!why)
 		return leaf_encode(w->leaf, CTE_7BIT, true, &w->facts, e);
 	if (w->asked_type)
-		return err_set(e, ERR_DATA, "cannot be sent as %s (%s); application/octet-stream carries it", w->type, why);
+		return err_set(e, ERR_DATA, "cannot be sent as %s (%s); application/octet-stream carries it",
+			       w->type, why);
 	free(w->type);
 	w->type = xstrdup("application/octet-stream");
 	return leaf_encode(w->leaf, w->asked == CTE_QP ? CTE_QP : CTE_BASE64, false, NULL, e);
@@ -321,8 +328,8 @@ static int choose_encoding(struct work *w, struct err *e)
 
 /* The fields. */
 
-static int put_with(struct buf *out, const char *name, const char *value, const char *param, const char *param_value,
-		    struct err *e)
+static int put_with(struct buf *out, const char *name, const char *value, const char *param,
+		    const char *param_value, struct err *e)
 {
 	struct buf whole = BUF_INIT(VALUE_MAX);
 	size_t len = strlen(value);
@@ -345,7 +352,8 @@ static int put_type(struct buf *out, const struct work *w, struct err *e)
 
 	/* A type written by hand stays as it is, but for a charset without which it could not be read. */
 	if (w->type_value) {
-		bool needed = w->charset && !w->asked_charset && (w->want->charset || !charset_is(w->charset, "us-ascii"));
+		bool needed = w->charset && !w->asked_charset &&
+			(w->want->charset || !charset_is(w->charset, "us-ascii"));
 
 		if (needed)
 			return put_with(out, "Content-Type", w->type_value, "charset", w->charset, e);
@@ -361,10 +369,12 @@ static int put_type(struct buf *out, const struct work *w, struct err *e)
 
 static int put_encoding(struct buf *out, const struct work *w, struct err *e)
 {
+	enum cte cte = w->want->encoded ? w->asked : w->leaf->cte;
+
 	if (w->unknown_encoding)
 		return header_raw(out, "Content-Transfer-Encoding",
 				  fields_find(&w->want->fields, "Content-Transfer-Encoding"), e);
-	return header_raw(out, "Content-Transfer-Encoding", cte_name(w->want->encoded ? w->asked : w->leaf->cte), e);
+	return header_raw(out, "Content-Transfer-Encoding", cte_name(cte), e);
 }
 
 static int put_disposition(struct buf *out, const struct work *w, struct err *e)
@@ -401,7 +411,8 @@ static int put_content_id(struct buf *out, const struct work *w, struct err *e)
 {
 	CLEANUP(freep) char *id = NULL, *value = NULL;
 
-	if (!w->want->attachment || !w->want->attachment->content_id || fields_find(&w->want->fields, "Content-ID"))
+	if (!w->want->attachment || !w->want->attachment->content_id ||
+	    fields_find(&w->want->fields, "Content-ID"))
 		return 0;
 	if (content_id_parse(&id, w->want->attachment->content_id, e) < 0)
 		return -1;
@@ -420,7 +431,8 @@ static int put_fields(struct buf *out, const struct entity *want, struct err *e)
 	while ((f = fields_next(&want->fields, &i))) {
 		if (i <= of_head && !field_is_content(f->name))
 			continue;
-		if (!strcasecmp(f->name, "Content-Type") || !strcasecmp(f->name, "Content-Transfer-Encoding") ||
+		if (!strcasecmp(f->name, "Content-Type") ||
+		    !strcasecmp(f->name, "Content-Transfer-Encoding") ||
 		    !strcasecmp(f->name, "Bcc") || !strcasecmp(f->name, "Resent-Bcc"))
 			continue;
 		if (header_raw(out, f->name, f->value, e) < 0)
@@ -443,13 +455,14 @@ static int work_do(struct work *w, const struct leaf_taking *how, struct buf *he
 		return -1;
 	if (leaf_take(&w->leaf, w->want->content, how, e) < 0)
 		return -1;
-	if (find_filename(w, e) < 0 || find_type(w, e) < 0 || find_encoding(w, e) < 0 || choose_encoding(w, e) < 0)
+	if (find_filename(w, e) < 0 || find_type(w, e) < 0 || find_encoding(w, e) < 0 ||
+	    choose_encoding(w, e) < 0)
 		return -1;
 	return put_all(header, w, e);
 }
 
-int entity_leaf(struct part **ret_part, struct leaf **ret_leaf, const struct entity *want, const struct leaf_taking *how,
-		struct err *e)
+int entity_leaf(struct part **ret_part, struct leaf **ret_leaf, const struct entity *want,
+		const struct leaf_taking *how, struct err *e)
 {
 	struct buf header = BUF_INIT(PART_HEADER_MAX);
 	struct work w = { .want = want };
@@ -471,7 +484,9 @@ int entity_leaf(struct part **ret_part, struct leaf **ret_leaf, const struct ent
 
 /* Multiparts. */
 
-/* One parameter of a Content-Type, from its ';' on: its end is the next ';' outside of quotes and comments. */
+/*
+ * One parameter of a Content-Type, from its ';' on: its end is the next ';' outside of quotes and comments.
+ */
 static const char *param_end(const char *at)
 {
 	unsigned comments = 0;
@@ -510,7 +525,8 @@ static int without_boundary(struct buf *out, const char *value, struct err *e)
 
 	for (bool first = true; ; first = false) {
 		end = param_end(at);
-		if (first || (!is_boundary_param(at) && at[strspn(at, " \t")] && at[strspn(at, " \t")] != ';'))
+		if (first || (!is_boundary_param(at) && at[strspn(at, " \t")] &&
+			      at[strspn(at, " \t")] != ';'))
 			if ((!first && buf_adds(out, ";") < 0) || buf_add(out, at, (size_t)(end - at)) < 0)
 				return err_set(e, ERR_DATA, "Content-Type: too long");
 		if (!*end)

@@ -56,9 +56,10 @@ bool field_is_content(const char *name)
 int field_single(const char *name)
 {
 	static const char *const once[] = {
-		"Date", "From", "Sender", "Reply-To", "To", "Cc", "Subject", "Message-ID", "In-Reply-To", "References",
-		"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID",
-		"Content-Description", "Auto-Submitted", "Importance", "X-Priority",
+		"Date", "From", "Sender", "Reply-To", "To", "Cc", "Subject", "Message-ID", "In-Reply-To",
+		"References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
+		"Content-Disposition", "Content-ID", "Content-Description", "Auto-Submitted", "Importance",
+		"X-Priority",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(once); i++)
@@ -73,9 +74,12 @@ static int field_refused(const struct field *f, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!strcasecmp(f->name, ours[i]))
-			return err_set(e, ERR_DATA, "headers: %s is not for a message's author to write", ours[i]);
-	if ((!strcasecmp(f->name, "Bcc") || !strcasecmp(f->name, "Resent-Bcc")) && f->value[strspn(f->value, " \t")])
-		return err_set(e, ERR_DATA, "headers: %s would be seen by everybody; use the setting bcc", f->name);
+			return err_set(e, ERR_DATA, "headers: %s is not for a message's author to write",
+				       ours[i]);
+	if ((!strcasecmp(f->name, "Bcc") || !strcasecmp(f->name, "Resent-Bcc")) &&
+	    f->value[strspn(f->value, " \t")])
+		return err_set(e, ERR_DATA, "headers: %s would be seen by everybody; use the setting bcc",
+			       f->name);
 	return 0;
 }
 
@@ -143,8 +147,8 @@ static int put_texts(struct buf *out, const char *name, const struct rcpts *text
 	return rc;
 }
 
-static int put_list(struct buf *out, const char *name, const struct addressees *boxes, const struct rcpts *texts,
-		    bool groups, struct err *e)
+static int put_list(struct buf *out, const char *name, const struct addressees *boxes,
+		    const struct rcpts *texts, bool groups, struct err *e)
 {
 	return groups ? put_texts(out, name, texts, e) : put_boxes(out, name, boxes, e);
 }
@@ -289,12 +293,21 @@ static int put_x_priority(struct head *h, struct err *e)
 struct head_row { const char *name; int (*put)(struct head *h, struct err *e); };
 
 static const struct head_row before_custom[] = {
-	{ "Date", put_date }, { "From", put_from }, { "Sender", put_sender }, { "Reply-To", put_reply_to }, { "To", put_to },
-	{ "Cc", put_cc }, { "Subject", put_subject }, { "Message-ID", put_message_id }, { "In-Reply-To", put_in_reply_to },
+	{ "Date", put_date },
+	{ "From", put_from },
+	{ "Sender", put_sender },
+	{ "Reply-To", put_reply_to },
+	{ "To", put_to },
+	{ "Cc", put_cc },
+	{ "Subject", put_subject },
+	{ "Message-ID", put_message_id },
+	{ "In-Reply-To", put_in_reply_to },
 	{ "References", put_references },
 };
 static const struct head_row after_custom[] = {
-	{ "Auto-Submitted", put_auto_submitted }, { "Importance", put_importance }, { "X-Priority", put_x_priority },
+	{ "Auto-Submitted", put_auto_submitted },
+	{ "Importance", put_importance },
+	{ "X-Priority", put_x_priority },
 };
 
 /* A custom Message-ID is the message's in the report as well, and so has to be one. */
@@ -355,8 +368,8 @@ static int put_custom(struct head *h, struct err *e)
 	return 0;
 }
 
-int head_write(struct buf *out, char **ret_message_id, const struct mail_params *p, const struct field_lists *custom,
-	       const struct sysinfo *sys, struct err *e)
+int head_write(struct buf *out, char **ret_message_id, const struct mail_params *p,
+	       const struct field_lists *custom, const struct sysinfo *sys, struct err *e)
 {
 	struct head h = { .out = out, .p = p, .custom = custom, .sys = sys };
 

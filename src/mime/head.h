@@ -15,7 +15,10 @@ struct buf;
 struct err;
 struct sysinfo;
 
-/* Custom fields: those of the settings and, where the body is the recursive form, those of its root behind them. */
+/*
+ * Custom fields: those of the settings and, where the body is the recursive form, those of its root behind
+ * them.
+ */
 struct field_lists { const struct fields *list[2]; };
 
 /* The value of @name (any case) or NULL. */
@@ -23,8 +26,8 @@ const char *fields_find(const struct field_lists *f, const char *name);
 /* One by one: *i counts from 0; NULL at the end. */
 const struct field *fields_next(const struct field_lists *f, size_t *i);
 /*
- * What no custom field may do: MIME-Version, Received, Return-Path, a Bcc that is not empty; a field twice that RFC 5322
- * 3.6 or RFC 2045 allows once. -1 ERR_DATA.
+ * What no custom field may do: MIME-Version, Received, Return-Path, a Bcc that is not empty; a field twice
+ * that RFC 5322 3.6 or RFC 2045 allows once. -1 ERR_DATA.
  */
 int fields_check(const struct field_lists *f, struct err *e) MUST_CHECK;
 /* Content-...: describes the body, and is written where the body is. */
@@ -33,11 +36,13 @@ bool field_is_content(const char *name);
 int field_single(const char *name);
 
 /* Appends the fields to @out. *ret_message_id: malloc, "<...>". Errors: ERR_DATA. */
-int head_write(struct buf *out, char **ret_message_id, const struct mail_params *p, const struct field_lists *custom,
-	       const struct sysinfo *sys, struct err *e) MUST_CHECK;
+int head_write(struct buf *out, char **ret_message_id, const struct mail_params *p,
+	       const struct field_lists *custom, const struct sysinfo *sys, struct err *e) MUST_CHECK;
 
 /* For ready messages that lack them. */
-int head_date(struct buf *out, const struct mail_params *p, const struct sysinfo *sys, struct err *e) MUST_CHECK;
+int head_date(struct buf *out, const struct mail_params *p, const struct sysinfo *sys,
+	      struct err *e) MUST_CHECK;
 int head_from(struct buf *out, const struct mail_params *p, struct err *e) MUST_CHECK;
 /* *ret: malloc. */
-int head_message_id(char **ret, const struct mail_params *p, const struct sysinfo *sys, struct err *e) MUST_CHECK;
+int head_message_id(char **ret, const struct mail_params *p, const struct sysinfo *sys,
+		    struct err *e) MUST_CHECK;

@@ -40,16 +40,18 @@ struct taken_fds { int *fd; size_t count, cap; };
 
 struct leaf_taking {
 	const char *files_dir;
-	unsigned timeout_ms;            /* for pipes named by a path or number; standard input may take its time */
+	/* for pipes named by a path or number; standard input may take its time */
+	unsigned timeout_ms;
 	bool stream;
 	struct taken_fds *taken;
 };
 
 /*
- * @content (borrowed, NULL is empty text) as a leaf, in *ret (owned by the caller: leaf_free()). Errors: ERR_NOINPUT, ERR_IO,
- * ERR_OS, ERR_CANTCREAT as base/file.h says; ERR_DATA: a descriptor asked for twice.
+ * @content (borrowed, NULL is empty text) as a leaf, in *ret (owned by the caller: leaf_free()). Errors:
+ * ERR_NOINPUT, ERR_IO, ERR_OS, ERR_CANTCREAT as base/file.h says; ERR_DATA: a descriptor asked for twice.
  */
-int leaf_take(struct leaf **ret, const struct content *content, const struct leaf_taking *how, struct err *e) MUST_CHECK;
+int leaf_take(struct leaf **ret, const struct content *content, const struct leaf_taking *how,
+	      struct err *e) MUST_CHECK;
 void leaf_free(struct leaf *l);
 DEFINE_CLEANUP(struct leaf *, leaf_free);
 
@@ -67,8 +69,12 @@ struct leaf_facts {
 };
 int leaf_scan(const struct leaf *l, struct leaf_facts *ret, struct err *e) MUST_CHECK;
 
-/* How the leaf is sent, its exact size with it. @facts: of leaf_scan() where @text, else NULL. May read the octets once more. */
-int leaf_encode(struct leaf *l, enum cte cte, bool text, const struct leaf_facts *facts, struct err *e) MUST_CHECK;
+/*
+ * How the leaf is sent, its exact size with it. @facts: of leaf_scan() where @text, else NULL. May read the
+ * octets once more.
+ */
+int leaf_encode(struct leaf *l, enum cte cte, bool text, const struct leaf_facts *facts,
+		struct err *e) MUST_CHECK;
 
 /* The octets as they are; *ret is the caller's and borrows the leaf. */
 int leaf_raw(struct leaf *l, struct source **ret, struct err *e) MUST_CHECK;

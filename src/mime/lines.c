@@ -54,7 +54,8 @@ static size_t line_run(const char *mem, size_t len)
 
 static void lines_give(struct lines *l, struct line *ret, size_t len, unsigned end, bool last)
 {
-	*ret = (struct line){ .mem = l->mem + l->used, .len = len, .end = end, .first = !l->inside, .last = last, .at = l->at };
+	*ret = (struct line){ .mem = l->mem + l->used, .len = len, .end = end, .first = !l->inside,
+			      .last = last, .at = l->at };
 	l->used += len + end;
 	l->at += len + end;
 	l->inside = !last;
@@ -111,7 +112,10 @@ void block_clear(struct block *b)
 	b->field = NULL;
 }
 
-/* The length of the field name that @line begins with (RFC 5322 2.2; white space before the colon: 4.5.8), or 0. */
+/*
+ * The length of the field name that @line begins with (RFC 5322 2.2; white space before the colon: 4.5.8), or
+ * 0.
+ */
 static size_t field_name_len(const struct line *line, size_t *ret_colon)
 {
 	size_t n = 0, colon;
@@ -140,7 +144,8 @@ static int line_refused(const struct block *b, struct err *e)
 {
 	if (!b->count)
 		return err_set(e, ERR_DATA, "its first line is not a header field");
-	return err_set(e, ERR_DATA, "the line behind header field %zu is neither a field nor the empty line before the body",
+	return err_set(e, ERR_DATA,
+		       "the line behind header field %zu is neither a field nor the empty line before the body",
 		       b->count);
 }
 
@@ -213,7 +218,8 @@ int block_put(struct buf *out, const struct block *b, const struct block_field *
 	CLEANUP(freep) char *name = NULL, *value = NULL;
 
 	if (!f->high && !f->overlong)
-		return buf_add(out, b->text.data + f->at, f->len) < 0 ? err_set(e, ERR_DATA, "the header is too long") : 0;
+		return buf_add(out, b->text.data + f->at, f->len) < 0 ?
+			err_set(e, ERR_DATA, "the header is too long") : 0;
 	if (!f->name_len)
 		return err_set(e, ERR_DATA, "a header has a line that is not a field");
 	name = xmemdup0(b->text.data + f->at, f->name_len);

@@ -54,13 +54,16 @@ void block_init(struct block *b);
 void block_reset(struct block *b);
 void block_clear(struct block *b);
 /*
- * One more line, not the empty one. @strict: what is neither a field nor the continuation of one is ERR_DATA; else it is kept
- * as it is. ERR_DATA beyond 1 MiB.
+ * One more line, not the empty one. @strict: what is neither a field nor the continuation of one is ERR_DATA;
+ * else it is kept as it is. ERR_DATA beyond 1 MiB.
  */
 int block_line(struct block *b, const struct line *line, bool strict, struct err *e) MUST_CHECK;
 
 bool block_is(const struct block *b, const struct block_field *f, const char *name);
 /* The value of the first field @name, unfolded (malloc), or NULL. */
 char *block_value(const struct block *b, const char *name);
-/* The field as ASCII and under 998: by its own octets where they are that, else written anew (RFC 2047, 2231). ERR_DATA. */
+/*
+ * The field as ASCII and under 998: by its own octets where they are that, else written anew (RFC 2047,
+ * 2231). ERR_DATA.
+ */
 int block_put(struct buf *out, const struct block *b, const struct block_field *f, struct err *e) MUST_CHECK;

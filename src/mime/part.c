@@ -67,7 +67,10 @@ static void part_free_one(struct part *p)
 	free(p);
 }
 
-/* Take the first child off and go down; without children go up. Each node is entered once for each child, and once more. */
+/*
+ * Take the first child off and go down; without children go up. Each node is entered once for each child, and
+ * once more.
+ */
 void part_free(struct part *root)
 {
 	struct part *at = root, *child, *parent;

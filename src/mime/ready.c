@@ -30,7 +30,8 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HEAD_MAX = 4 * BLOCK_MAX };      /* encoded words take up to three times the room of what they encode */
+/* encoded words take up to three times the room of what they encode */
+enum { HEAD_MAX = 4 * BLOCK_MAX };
 
 struct ready {
 	struct message message;
@@ -73,7 +74,9 @@ static int ready_verify(struct message *m, struct err *e)
 	return leaf_verify(((struct ready *)m)->leaf, e);
 }
 
-static const struct message_ops ready_ops = { .open = ready_open, .verify = ready_verify, .free = ready_free };
+static const struct message_ops ready_ops = {
+	.open = ready_open, .verify = ready_verify, .free = ready_free,
+};
 
 /* Reading. */
 
@@ -151,7 +154,8 @@ struct head_work {
 	struct buf *out;
 	bool seven;
 	bool encoded;           /* the body is, in this rendering, where it was not */
-	const char *cte;        /* what Content-Transfer-Encoding has to say instead of what it says; NULL: leave it; "": nothing */
+	/* what Content-Transfer-Encoding has to say instead of what it says; NULL: leave it; "": nothing */
+	const char *cte;
 };
 
 static bool has(const struct ready *r, const char *name)
@@ -230,7 +234,8 @@ static int put_mime(struct head_work *h, struct err *e)
 	if (!needed)
 		return 0;
 	if (!has(h->r, "Content-Type")) {
-		const char *charset = !plan->root_high ? "us-ascii" : plan->root_utf8 ? "utf-8" : "unknown-8bit";
+		const char *beyond_ascii = plan->root_utf8 ? "utf-8" : "unknown-8bit";
+		const char *charset = plan->root_high ? beyond_ascii : "us-ascii";
 		const struct header_param param = { "charset", charset };
 
 		if (header_params(h->out, "Content-Type", "text/plain", &param, 1, e) < 0)
@@ -248,7 +253,8 @@ static int put_header(struct head_work *h, struct err *e)
 }
 
 /* Its own, as it stands (the report's), or one made here. */
-static int find_message_id(struct ready *r, const struct mail_params *p, const struct sysinfo *sys, struct err *e)
+static int find_message_id(struct ready *r, const struct mail_params *p, const struct sysinfo *sys,
+			   struct err *e)
 {
 	CLEANUP(freep) char *value = block_value(&r->block, "Message-ID");
 	const char *at;
@@ -263,7 +269,8 @@ static int find_message_id(struct ready *r, const struct mail_params *p, const s
 	return 0;
 }
 
-static int make_headers(struct ready *r, const struct mail_params *p, const struct sysinfo *sys, struct err *e)
+static int make_headers(struct ready *r, const struct mail_params *p, const struct sysinfo *sys,
+			struct err *e)
 {
 	struct head_work h = { .r = r, .p = p, .sys = sys, .out = &r->head };
 
@@ -302,7 +309,8 @@ static int ready_make(struct ready *r, const struct mail_params *p, const struct
 {
 	struct taken_fds taken = {0};
 	/* Even with stream: nothing can be said of a message before it is read. */
-	const struct leaf_taking how = { .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000, .taken = &taken };
+	const struct leaf_taking how = { .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
+					 .taken = &taken };
 	int rc;
 
 	ready_content(r, p);

@@ -1,10 +1,10 @@
 #pragma once
 
 /*
- * A ready RFC 5322 message (message_file): its own bytes kept. Bcc and Resent-Bcc fields are left out (name and
- * folded lines), line ends made CRLF, a leading mbox "From " line dropped; NUL, lines over 998 and bare CR are
- * dealt with as interface.md says; headers are read with bounds (1 MiB a header in all), the body streamed.
- * The 7-bit rendering re-encodes 8-bit leaves part by part (multipart/signed: not possible).
+ * A ready RFC 5322 message (message_file): its own bytes kept. Bcc and Resent-Bcc fields are left out (name
+ * and folded lines), line ends made CRLF, a leading mbox "From " line dropped; NUL, lines over 998 and bare
+ * CR are dealt with as interface.md says; headers are read with bounds (1 MiB a header in all), the body
+ * streamed. The 7-bit rendering re-encodes 8-bit leaves part by part (multipart/signed: not possible).
  */
 
 #include "base/base.h"

@@ -55,7 +55,8 @@ struct walk {
 	uint64_t header_at, header_raw, header_canonical;
 	bool is_text, fixed, identity;  /* of a leaf: text/...; may not be encoded; is not encoded yet */
 	enum cte encoding;              /* of a leaf that is; CTE_AUTO: none that is known */
-	bool collides;                  /* of a text: a soft line break might put a boundary at the start of a line */
+	/* of a text: a soft line break might put a boundary at the start of a line */
+	bool collides;
 	struct stretch stretch;
 	struct text_scan scan;
 	uint64_t light_line;            /* octets of the line so far, where the scan is not used */
@@ -100,7 +101,10 @@ static int edit_text(struct walk *w, const struct edit *where, struct buf *text,
 
 /* Headers. */
 
-/* The entity's header written anew; with @cte not CTE_AUTO its Content-Transfer-Encoding is that, @drop: none. */
+/*
+ * The entity's header written anew; with @cte not CTE_AUTO its Content-Transfer-Encoding is that, @drop:
+ * none.
+ */
 static int header_rewrite(const struct walk *w, struct buf *out, enum cte cte, bool drop, struct err *e)
 {
 	for (size_t i = 0; i < w->block.count; i++) {
@@ -116,7 +120,8 @@ static int header_rewrite(const struct walk *w, struct buf *out, enum cte cte, b
 
 static int header_edit(struct walk *w, bool always, enum cte cte, bool drop, struct err *e)
 {
-	const struct edit where = { .at = w->header_at, .raw = w->header_raw, .canonical = w->header_canonical,
+	const struct edit where = { .at = w->header_at, .raw = w->header_raw,
+				    .canonical = w->header_canonical,
 				    .always = always };
 	struct buf text = BUF_INIT(2 * BLOCK_MAX);
 	struct err ignored = ERR_INIT;
@@ -158,7 +163,10 @@ static void stretch_begin(struct walk *w)
 	scan_init(&w->scan);
 }
 
-/* What is encoded already is only looked at for what must be mended: most of a big message, and rarely anything. */
+/*
+ * What is encoded already is only looked at for what must be mended: most of a big message, and rarely
+ * anything.
+ */
 static void light_feed(struct walk *w, const char *mem, size_t len)
 {
 	w->light_line += len;
@@ -203,7 +211,8 @@ static bool may_collide(const struct walk *w, const struct line *line)
 	while ((at = memmem(at, (size_t)(end - at), "--", 2))) {
 		at++;
 		for (size_t i = 0; i < w->depth; i++)
-			if ((size_t)(end - at) > w->level[i].len && !memcmp(at + 1, w->level[i].boundary, w->level[i].len))
+			if ((size_t)(end - at) > w->level[i].len &&
+			    !memcmp(at + 1, w->level[i].boundary, w->level[i].len))
 				return true;
 	}
 	return false;
@@ -231,7 +240,8 @@ static int leaf_edit(struct walk *w, bool always, bool ends_line, struct err *e)
 {
 	const struct stretch *s = &w->stretch;
 	enum cte cte = w->is_text && !w->collides ? cte_choose(&w->scan) : CTE_BASE64;
-	struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always, .cte = cte };
+	struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always,
+			     .cte = cte };
 
 	edit.size = cte == CTE_QP ? w->scan.qp : w->scan.base64;
 	edit.ends_line = cte == CTE_QP && ends_line;
@@ -251,7 +261,8 @@ static int leaf_edit(struct walk *w, bool always, bool ends_line, struct err *e)
 static int leaf_repair(struct walk *w, bool always, bool ends_line, struct err *e)
 {
 	const struct stretch *s = &w->stretch;
-	const struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always, .repair = true,
+	const struct edit edit = { .at = s->at, .raw = s->raw, .canonical = s->canonical, .always = always,
+				   .repair = true,
 				   .cte = w->encoding, .ends_line = w->encoding == CTE_QP && ends_line };
 
 	if (w->encoding == CTE_AUTO)
@@ -282,7 +293,8 @@ static int leaf_end(struct walk *w, bool ends_line, struct err *e)
 	if (!always && !high)
 		return header_keep(w, false, e);
 	if (w->locked)
-		return impossible(w->plan, always || w->block.overlong, "inside of something signed or encrypted", e);
+		return impossible(w->plan, always || w->block.overlong,
+				  "inside of something signed or encrypted", e);
 	if (w->fixed)
 		return impossible(w->plan, always, "in a part that may not be encoded", e);
 	if (!w->identity)
@@ -308,7 +320,8 @@ static int ignored_end(struct walk *w, struct err *e)
 	if (w->locked)
 		return impossible(w->plan, always, "inside of something signed or encrypted", e);
 	/* With its last line end, which is a boundary's: the line before it has its own. */
-	where = (struct edit){ .at = s->at, .raw = s->raw + s->pending, .canonical = s->canonical + (s->pending ? 2 : 0),
+	where = (struct edit){ .at = s->at, .raw = s->raw + s->pending,
+			       .canonical = s->canonical + (s->pending ? 2 : 0),
 			       .always = always };
 	return edit_text(w, &where, &nothing, e);
 }
@@ -321,7 +334,8 @@ static void level_push(struct walk *w, char *boundary, bool digest, bool signed_
 		w->cap = w->cap ? w->cap * 2 : 16;
 		w->level = xreallocarray(w->level, w->cap, sizeof(*w->level));
 	}
-	w->level[w->depth++] = (struct level){ .boundary = boundary, .len = strlen(boundary), .digest = digest,
+	w->level[w->depth++] = (struct level){ .boundary = boundary, .len = strlen(boundary),
+					       .digest = digest,
 					       .locked = w->locked || signed_, .outer_locked = w->locked };
 }
 
@@ -350,7 +364,10 @@ static enum cte block_cte(const struct block *b, bool *ret_known)
 	return cte;
 }
 
-/* The type in lower case (malloc), by RFC 2045 5.2 where there is none, or none that can be read. *ret_value: the field. */
+/*
+ * The type in lower case (malloc), by RFC 2045 5.2 where there is none, or none that can be read. *ret_value:
+ * the field.
+ */
 static char *block_type(const struct walk *w, char **ret_value)
 {
 	struct err ignored = ERR_INIT;
@@ -458,7 +475,8 @@ static int boundary_line(struct walk *w, const struct line *line, size_t level, 
 		return -1;
 	level_pop_to(w, level + 1);
 	if (!close) {
-		header_begin(w, line->at + line->len + line->end, w->level[level].digest, w->level[level].locked);
+		header_begin(w, line->at + line->len + line->end, w->level[level].digest,
+			     w->level[level].locked);
 		return 0;
 	}
 	w->locked = w->level[level].outer_locked;

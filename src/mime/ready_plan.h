@@ -51,7 +51,8 @@ struct ready_plan {
 };
 
 /* @lines stands behind the message's own header @head (and its empty line). ERR_DATA; the source's errors. */
-int ready_plan_make(struct ready_plan *ret, struct lines *lines, const struct block *head, struct err *e) MUST_CHECK;
+int ready_plan_make(struct ready_plan *ret, struct lines *lines, const struct block *head,
+		    struct err *e) MUST_CHECK;
 void ready_plan_clear(struct ready_plan *p);
 /* Octets of the body in a rendering, and what its last line lacks. */
 uint64_t ready_plan_size(const struct ready_plan *p, bool seven);

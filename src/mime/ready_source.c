@@ -117,8 +117,8 @@ static const struct edit *next_edit(struct ready_stream *s)
 }
 
 /*
- * The regular file's source compares the file once more when it says its end, which nobody would ask it for, since
- * the views know theirs.
+ * The regular file's source compares the file once more when it says its end, which nobody would ask it for,
+ * since the views know theirs.
  */
 static int read_end(struct ready_stream *s, struct err *e)
 {
@@ -148,7 +148,8 @@ static int body_next(struct ready_stream *s, struct err *e)
 	}
 	s->edit++;
 	if (edit->repair) {
-		s->now = repair_source(edit->cte, stretch_source(s, edit->at + edit->raw, CTE_BINARY, -1), (int64_t)edit->size);
+		s->now = repair_source(edit->cte, stretch_source(s, edit->at + edit->raw, CTE_BINARY, -1),
+				       (int64_t)edit->size);
 		return 0;
 	}
 	if (edit->cte != CTE_AUTO) {
@@ -235,10 +236,12 @@ static void ready_free(struct source *source)
 }
 
 static const struct source_ops ready_ops = {
-	.name = "ready message", .read = ready_read, .rewind = ready_rewind, .size = ready_size, .free = ready_free,
+	.name = "ready message", .read = ready_read, .rewind = ready_rewind, .size = ready_size,
+	.free = ready_free,
 };
 
-struct source *ready_source(struct source *raw, const char *head, size_t head_len, const struct ready_plan *plan, bool seven)
+struct source *ready_source(struct source *raw, const char *head, size_t head_len,
+			    const struct ready_plan *plan, bool seven)
 {
 	struct ready_stream *s = xcalloc(1, sizeof(*s));
 

@@ -14,7 +14,11 @@ struct ready_plan;
 struct source;
 
 /* Owns @raw, the whole input; borrows @head and @plan. */
-struct source *ready_source(struct source *raw, const char *head, size_t head_len, const struct ready_plan *plan, bool seven);
+struct source *ready_source(struct source *raw, const char *head, size_t head_len,
+			    const struct ready_plan *plan, bool seven);
 
-/* One more pass over @raw (borrowed, at its start), for the sizes of what the plan mends. Errors of the source. */
+/*
+ * One more pass over @raw (borrowed, at its start), for the sizes of what the plan mends. Errors of the
+ * source.
+ */
 int ready_measure(struct ready_plan *plan, struct source *raw, struct err *e) MUST_CHECK;

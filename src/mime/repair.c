@@ -72,7 +72,8 @@ static void qp_octet(struct repair *r, struct sink *s, char c)
 
 static bool is_base64(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+		c == '/' || c == '=';
 }
 
 static void base64_octet(struct repair *r, struct sink *s, char c)
@@ -148,7 +149,8 @@ static void repair_free(struct source *source)
 }
 
 static const struct source_ops repair_ops = {
-	.name = "repair", .read = repair_read, .rewind = repair_rewind, .size = repair_size, .free = repair_free,
+	.name = "repair", .read = repair_read, .rewind = repair_rewind, .size = repair_size,
+	.free = repair_free,
 };
 
 struct source *repair_source(enum cte cte, struct source *under, int64_t size)

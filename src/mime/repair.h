@@ -22,7 +22,13 @@ struct repair {
 
 enum { REPAIR_GROWTH = 6 };     /* octets out for one in, at most */
 
-/* One piece, with CRLF line ends only, cut anywhere. @out: room for REPAIR_GROWTH * @len. Gives the octets put. */
+/*
+ * One piece, with CRLF line ends only, cut anywhere. @out: room for REPAIR_GROWTH * @len. Gives the octets
+ * put.
+ */
 size_t repair_feed(struct repair *r, const char *in, size_t len, char *out);
-/* The same as a source over @under (owned), whose line ends are CRLF; @size of what comes out. Does not rewind. */
+/*
+ * The same as a source over @under (owned), whose line ends are CRLF; @size of what comes out. Does not
+ * rewind.
+ */
 struct source *repair_source(enum cte cte, struct source *under, int64_t size);

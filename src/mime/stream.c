@@ -168,8 +168,8 @@ static void body_done(struct mime_stream *s)
 }
 
 /*
- * One read crosses as many pieces as fit. A body of unknown size may be a pipe whose writer is slow: what is there
- * already is given first, and what came of it is given at once.
+ * One read crosses as many pieces as fit. A body of unknown size may be a pipe whose writer is slow: what is
+ * there already is given first, and what came of it is given at once.
  */
 static int stream_read(struct source *source, char *buf, size_t cap, size_t *ret_len, struct err *e)
 {
@@ -279,7 +279,8 @@ static void stream_free(struct source *source)
 }
 
 static const struct source_ops stream_ops = {
-	.name = "MIME stream", .read = stream_read, .rewind = stream_rewind, .size = stream_size, .free = stream_free,
+	.name = "MIME stream", .read = stream_read, .rewind = stream_rewind, .size = stream_size,
+	.free = stream_free,
 };
 
 struct source *mime_stream_borrow(const struct part *root)

@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(possible || eightbit);
 	message_free(m);
 	assert(!ml_has_field(as_is.data, "Bcc") && !ml_has_field(as_is.data, "Resent-Bcc"));
-	assert(ml_has_field(as_is.data, "From") && ml_has_field(as_is.data, "Date") && ml_has_field(as_is.data, "Message-ID"));
+	assert(ml_has_field(as_is.data, "From") && ml_has_field(as_is.data, "Date") &&
+	       ml_has_field(as_is.data, "Message-ID"));
 	check_again(&as_is, eightbit);
 	if (possible)
 		check_again(&seven, false);

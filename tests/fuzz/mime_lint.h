@@ -1,6 +1,9 @@
 #pragma once
 
-/* What fuzz_mime.c and fuzz_ready.c ask of every message: clean on the wire, of the size it says, the same by any cutting. */
+/*
+ * What the fuzz targets of mime/ ask of every message: clean on the wire, of the size it says, the same by
+ * any cutting.
+ */
 
 #include "base/buf.h"
 #include "base/err.h"

@@ -1,6 +1,9 @@
 #pragma once
 
-/* What the tests of mime/ share: a clock and random numbers that never change, params from JSON, and what every message obeys. */
+/*
+ * What the tests of mime/ share: a clock and random numbers that never change, params from JSON, and what
+ * every message obeys.
+ */
 
 #include "check.h"
 
@@ -51,7 +54,8 @@ static inline struct message *message_of_json(struct mail_params *p, const char 
 
 	fixed_state = 1;
 	mail_params_init(p);
-	if (input_json(p, "test", json, strlen(json), e) < 0 || mail_params_finish(p, &sysinfo_fixed, e) < 0 ||
+	if (input_json(p, "test", json, strlen(json), e) < 0 ||
+	    mail_params_finish(p, &sysinfo_fixed, e) < 0 ||
 	    message_from_params(&m, p, &sysinfo_fixed, e) < 0)
 		return NULL;
 	return m;
