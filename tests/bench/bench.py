@@ -354,8 +354,10 @@ def main():
 	for name in names or BENCHES:
 		print(f"bench: {name} ...", file=sys.stderr, flush=True)
 		try:
+			text = BENCHES[name][1](place)
+			# Others' work on the machine lengthens everybody's times: the ratios and CPU times stand.
 			command = f"`{scale() + ' ' if scale() else ''}sh tests/bench/run.sh {name}`"
-			done[name] = f"{command}\n\n{BENCHES[name][1](place)}"
+			done[name] = f"{command} (load average behind it {os.getloadavg()[0]:.1f})\n\n{text}"
 		except Failure as failure:
 			print(f"bench: {name}: {failure}", file=sys.stderr)
 			failed += 1
