@@ -211,16 +211,20 @@ static int put_date(struct head *h, struct err *e)
 	return head_date(h->out, h->p, h->sys, e);
 }
 
-/* The domain of From, in A-labels: it is in the message anyway, so that nothing of the machine is told. */
+/*
+ * The domain of From, or of the envelope's sender, in A-labels: it is in the message anyway, so that nothing of
+ * the machine is told.
+ */
 static char *message_id_domain(const struct mail_params *p, const struct sysinfo *sys)
 {
+	const struct mailbox *box = p->from_box.local ? &p->from_box : &p->envelope_from_box;
 	struct buf wire = BUF_INIT(WIRE_MAX);
 	struct err ignored = ERR_INIT;
 	const char *at = NULL;
 	char *domain;
 	bool eai;
 
-	if (p->from_box.local && p->from_box.domain && mailbox_wire(&p->from_box, &wire, &eai, &ignored) == 0)
+	if (box->local && box->domain && mailbox_wire(box, &wire, &eai, &ignored) == 0)
 		at = strrchr(wire.data, '@');
 	domain = xstrdup(at ? at + 1 : sys->hostname());
 	err_clear(&ignored);
