@@ -14,6 +14,7 @@ Leaves by name:
 	ip_as_name      SAN DNS:127.0.0.1, which is not an address
 	expired, not_yet, self_signed, unknown_ca, wrong_eku (clientAuth only), revoked (see crl()),
 	rsa1024, sha1   too weak for OpenSSL's security level 2
+	example         SAN mail.example.org, the server of the documents' examples
 	chain           by an intermediate CA, which is sent along
 	chain_missing   the same leaf without the intermediate
 	client          for a client: clientAuth
@@ -54,6 +55,7 @@ _LEAVES = {
 	"revoked": ("revoked", _NAMES, "serverAuth", "ca", -2, 30, "ec", "sha256"),
 	"rsa1024": ("weak", _NAMES, "serverAuth", "ca", -2, 30, "rsa:1024", "sha256"),
 	"sha1": ("sha1", _NAMES, "serverAuth", "ca", -2, 30, "ec", "sha1"),
+	"example": ("mail.example.org", "DNS:mail.example.org", "serverAuth", "ca", -2, 30, "ec", "sha256"),
 	"chain": ("chain", _NAMES, "serverAuth", "interca", -2, 30, "ec", "sha256"),
 	"client": ("client", None, "clientAuth", "ca", -2, 30, "ec", "sha256"),
 	"other_client": ("client", None, "clientAuth", "otherca", -2, 30, "ec", "sha256"),

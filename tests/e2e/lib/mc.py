@@ -154,11 +154,16 @@ class Running:
 		self.input = input.encode() if isinstance(input, str) else input
 		self.started = time.monotonic()
 		self.peak_kb = 0
+		wrap = WRAP if wrap is None else list(wrap)
+		env = environment(env)
+		if any(os.path.basename(word) in ("strace", "gdb", "ltrace") for word in wrap):
+			# LeakSanitizer cannot work under ptrace and would call that a failure.
+			env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 		self.process = subprocess.Popen(
-			(WRAP if wrap is None else list(wrap)) + self.argv,
+			wrap + self.argv,
 			stdin=subprocess.PIPE if stdin is None else stdin,
 			stdout=stdout_file or subprocess.PIPE, stderr=stderr_file or subprocess.PIPE,
-			env=environment(env), cwd=cwd or home(), pass_fds=pass_fds, preexec_fn=preexec)
+			env=env, cwd=cwd or home(), pass_fds=pass_fds, preexec_fn=preexec)
 		self.own_stdin = stdin is None
 		tmp.register(self.process)
 		if watch:

@@ -148,24 +148,26 @@ class _Result(unittest.TestResult):
 
 	def __init__(self):
 		super().__init__()
+		self.failfast = self.buffer = False
 		self.trouble = []
 		self.skip = None
 
-	def _add(self, kind, err):
-		self.trouble.append(kind + "\n" + "".join(traceback.format_exception(*err)))
+	def _add(self, kind, err, test):
+		# unittest's own way to write an exception, which leaves out its own frames.
+		self.trouble.append(kind + "\n" + self._exc_info_to_string(err, test))
 
 	def addError(self, test, err):
 		super().addError(test, err)
-		self._add("error", err)
+		self._add("error", err, test)
 
 	def addFailure(self, test, err):
 		super().addFailure(test, err)
-		self._add("failure", err)
+		self._add("failure", err, test)
 
 	def addSubTest(self, test, subtest, err):
 		super().addSubTest(test, subtest, err)
 		if err is not None:
-			self._add(f"in {subtest._subDescription()}", err)
+			self._add(f"in {subtest._subDescription()}", err, test)
 
 	def addSkip(self, test, reason):
 		super().addSkip(test, reason)
