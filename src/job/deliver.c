@@ -17,8 +17,13 @@
 
 static int write_out(struct report *r, const struct mail_params *p, struct message *m, struct err *e)
 {
+	static const struct verdict not_sent = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL };
+
 	r->dry_run = true;
-	return output_message(m, p->output, &r->size, e);
+	if (output_message(m, p->output, &r->size, e) < 0)
+		return -1;
+	report_close(r, &not_sent);
+	return 0;
 }
 
 static int send_out(struct report *r, struct transport **ret, const struct mail_params *p,
