@@ -91,8 +91,8 @@ def small(place, tls):
 
 
 def bench_small(place):
-	return prose(f"""One small message to a sink on loopback, whole process from fork to exit; {ROUNDS} rounds, one run of
-		each a round, in turn. mailchute composes the message, and sends a ready one; the others are given it
+	return prose(f"""One small message to a sink on loopback, whole process from fork to exit; {ROUNDS} rounds,
+		one run of each a round, in turn. mailchute composes the message, and sends a ready one; the others are given it
 		ready. In parentheses: programs that send nothing, as the floor. Aim: no slower than curl's own
 		start.""") + small(place, False)
 
@@ -102,8 +102,8 @@ def bench_small_tls(place):
 		return "Not run: it needs root for a mount namespace (see README.md)."
 	store = len(os.listdir("/etc/ssl/certs"))
 	return prose(f"""The same by STARTTLS, certificate verified, each program with the store that it takes by
-		default: Debian's /etc/ssl/certs ({store} entries), with the test's CA added as a file, by its hash, and
-		in the bundle, laid over the real one in a mount namespace. The key is P-256.
+		default: Debian's /etc/ssl/certs ({store} entries), with the test's CA added as a file, by its
+		hash, and in the bundle, laid over the real one in a mount namespace. The key is P-256.
 		Aim: at most half of curl's time.""") + small(place, True)
 
 
@@ -180,8 +180,9 @@ def bench_attachment(place):
 		null = round_robin(place, null_field(place, path), BIG_ROUNDS)
 	finally:
 		os.unlink(path)
-	return (prose(f"""A file of {MIB} MiB, pseudo-random and in the page cache, as a base64 attachment to the sink;
-			{BIG_ROUNDS} rounds, in turn. Aim: five times the throughput of the others.""") + table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
+	return (prose(f"""A file of {MIB} MiB, pseudo-random and in the page cache, as a base64 attachment to the
+			sink; {BIG_ROUNDS} rounds, in turn. Aim: five times the throughput of the others.""") +
+		table(RATE_HEAD, rates(uses, MIB << 20, "mailchute")) +
 		"\n\nThe same file to the null output, nothing is sent. Aim: above 1000 MB/s.\n\n" +
 		table(RATE_HEAD, rates(null, MIB << 20, "mailchute")))
 
@@ -242,8 +243,8 @@ def bench_recipients(place):
 		uses = round_robin(place, field, rounds)
 		messages = len(field) - 1 + -(-RCPTS // 1000)
 		check_sessions(sink, (rounds + 1) * messages, (rounds + 1) * len(field) * RCPTS)
-	return prose(f"""One small message to {RCPTS} recipients (mailchute: a params file with rcpt; the others: their
-		command line); {rounds} rounds, in turn.""") + table(SMALL_HEAD, small_rows(uses, "curl"))
+	return prose(f"""One small message to {RCPTS} recipients (mailchute: a params file with rcpt; the others:
+		their command line); {rounds} rounds, in turn.""") + table(SMALL_HEAD, small_rows(uses, "curl"))
 
 
 def deep_params(depth):
@@ -267,11 +268,12 @@ def bench_deep(place):
 			field[f"smtplib and email, {depth} deep"] = (script, None)
 		uses = round_robin(place, field, rounds)
 		check_sessions(sink, (rounds + 1) * len(field))
-	return (prose(f"""A multipart in a multipart by a params file, sent to the sink: a multipart is three levels of
-			JSON, so 300 deep is 900 levels (the reader takes 999). {rounds} rounds, in turn. Python's email
-			package does it with its recursion limit raised.""") +
+	return (prose(f"""A multipart in a multipart by a params file, sent to the sink: a multipart is three
+			levels of JSON, so 300 deep is 900 levels (the reader takes 999). {rounds} rounds, in turn.
+			Python's email package does it with its recursion limit raised.""") +
 		table(DEEP_HEAD, small_rows(uses, "smtplib and email, 300 deep")) + "\n\n" +
-		prose("Through the C interface: composed, and its source read to the end; a stack of 128 KiB (deep.c).") +
+		prose("""Through the C interface: composed, and its source read to the end; a stack of 128 KiB
+			(deep.c).""") +
 		deep_by_c(place))
 
 

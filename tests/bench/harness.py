@@ -49,7 +49,7 @@ class Sink:
 		self.log.close()
 
 	def sessions(self, settle=0.1):
-		"""The sessions that ended, each a dictionary of numbers. A session's line may follow the client's end."""
+		"""The sessions that ended, as dictionaries of numbers; a line may follow the client's end."""
 		time.sleep(settle)
 		with open(self.log.name) as f:
 			return [{k: int(v) for k, v in (pair.split("=") for pair in line.split())} for line in f]
@@ -101,10 +101,11 @@ def spread(values):
 
 def instructions(place, command, stdin=None):
 	"""What callgrind counts for one run, in millions of instructions; None where there is no valgrind."""
+	callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
 	try:
 		with open(stdin or "/dev/null", "rb") as source:
-			run = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command],
-								 env=place.env, cwd=place.dir, stdin=source, capture_output=True, text=True)
+			run = subprocess.run(callgrind + command, env=place.env, cwd=place.dir, stdin=source,
+					     capture_output=True, text=True)
 	except FileNotFoundError:
 		return None
 	found = re.search(r"Collected : (\d+)", run.stderr)
