@@ -6,11 +6,14 @@ usage: table.py TABLE_DUMP MAILCHUTE SOURCE_ROOT      (TAP on standard output)
 
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 DUMP, PROGRAM, ROOT = sys.argv[1:4]
 count = failed = 0
@@ -133,6 +136,22 @@ def check_manual():
         ok("mailchute-params(5) has every key", ["man/mailchute-params.5.scd is not there"])
 
 
+def check_roff():
+    if not shutil.which("scdoc") or not shutil.which("mandoc"):
+        skip("the manual is well-formed", "scdoc and mandoc are not both installed")
+        return
+    # scdoc's own habits: a paragraph before each thing, and the title's letters as they are.
+    known = ("skipping paragraph macro", "lower case character in document title")
+    problems = []
+    for page in sorted(os.listdir(os.path.join(ROOT, "man"))):
+        if page.endswith(".scd"):
+            made = run("scdoc", input=read("man", page))
+            said = run("mandoc", "-T", "lint", input=made.stdout).stdout.splitlines()
+            problems += [f"{page}: {line}" for line in made.stderr.splitlines() + said
+                         if not any(word in line for word in known)]
+    ok("the manual is well-formed", problems)
+
+
 def bash_complete(*words):
     script = """
         source "$1"; shift
@@ -171,7 +190,52 @@ def check_bash():
     ok(name + " gives nothing behind --", [f"{bash_complete('--', '-')}"] if bash_complete("--", "-")[0] else [])
 
 
-def check_zsh():
+ZSH = """
+fpath=($COMPLETIONS $fpath)
+autoload -Uz compinit && compinit -u -d $HOME/dump
+typeset -ga caught
+compadd() {
+    local -a hits
+    # With -O, -A or -D it computes for its caller, and offers nothing.
+    if [[ " ${@[1,(i)--]} " == *\\ -[OAD]\\ * ]]; then builtin compadd "$@"; return; fi
+    builtin compadd -A hits "$@"
+    caught+=($hits)
+    builtin compadd "$@"
+}
+capture() { _main_complete; print -rl -- $caught > $HOME/caught; exit }
+zle -C capture complete-word capture
+bindkey '^I' capture
+"""
+
+
+def zsh_complete(home, line):
+    """What an interactive zsh, which has found the completion by itself, offers at the end of @line."""
+    caught, init = os.path.join(home, "caught"), os.path.join(home, "init")
+    with open(init, "w", encoding="ascii") as file:
+        file.write(ZSH)
+    with open(caught, "w", encoding="ascii"):
+        pass
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {"PATH": os.environ["PATH"], "HOME": home, "TERM": "dumb",
+                                                "COMPLETIONS": os.path.join(ROOT, "completions")})
+    os.write(terminal, f"source {init}\n{line}\t".encode())
+    end = time.monotonic() + 30
+    try:
+        while time.monotonic() < end:
+            if select.select([terminal], [], [], 0.1)[0] and not os.read(terminal, 4096):
+                break
+        else:
+            os.kill(pid, 9)
+    except OSError:
+        pass                            # EIO: it has gone
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    with open(caught, encoding="utf-8") as file:
+        return {word.rstrip("=") for word in file.read().split("\n")} - {""}
+
+
+def check_zsh(home):
     if not shutil.which("zsh"):
         skip("zsh completion", "no zsh")
         return
@@ -187,6 +251,15 @@ def check_zsh():
                     read("completions", "_mailchute"):
                 problems.append(f"_mailchute: the words of {flag} are not {row['choices']}")
     ok("zsh completion: the words of a choice", problems)
+    # Only the way to write a letter and its value in one word makes a difference between zsh and the table.
+    have = {word.rstrip("+") for word in zsh_complete(home, "mailchute -")}
+    ok("zsh finds the completion, which gives every flag", differences("zsh -", have, every_flag | letters))
+    problems = []
+    for row in rows:
+        for flag in row["flags"][:1] if row["choices"] else []:
+            for form in (flag + " ", flag + "="):
+                problems += differences("zsh " + form, zsh_complete(home, "mailchute " + form), set(row["choices"]))
+    ok("zsh completion gives the words of a choice", problems)
 
 
 def check_fish(home):
@@ -215,10 +288,11 @@ check_help()
 check_schema()
 check_params()
 check_manual()
+check_roff()
 check_bash()
-check_zsh()
-# fish writes to its home whatever it is told.
-with tempfile.TemporaryDirectory() as directory:
-    check_fish(directory)
+# Both write to their home whatever they are told.
+for check in (check_zsh, check_fish):
+    with tempfile.TemporaryDirectory() as directory:
+        check(directory)
 print(f"1..{count}")
 sys.exit(1 if failed else 0)
