@@ -112,19 +112,13 @@ static void heard_ehlo_refused(struct opening *o)
 		opening_fail_protocol(o, code == 220 ? "a second greeting where EHLO's answer was due"
 						     : "EHLO is answered by neither 250 nor a refusal");
 	else if (o->need_tls && !o->tls)
-		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
-			     "EHLO is refused (%d), so there is no STARTTLS; "
-			     "nothing is sent in clear",
-			     code);
+		opening_fail_reply(o, RCPT_REJECTED, code / 100 == 4 ? CAUSE_REFUSED : CAUSE_POLICY,
+				   "EHLO is refused, so there is no STARTTLS, and nothing is sent in clear");
 	else if (o->has_credentials)
-		opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
-			     "EHLO is refused (%d), so there is no AUTH; "
-			     "leave the credentials out if this server needs none",
-			     code);
+		opening_fail_reply(o, RCPT_REJECTED, code / 100 == 4 ? CAUSE_REFUSED : CAUSE_POLICY,
+				   "EHLO is refused, so there is no AUTH; leave the credentials out if this server needs none");
 	else
 		waits(o, STEP_HELO, STAGE_EHLO, "answer to HELO");
-	if (o->failed)
-		o->why->code = code;
 }
 
 static void auth_due(struct opening *o)

@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import random
 import socket
 import struct
 import sys
@@ -61,6 +62,131 @@ class SmtpTiming(cases.Timing):
 
 class LmtpTiming(cases.Timing):
 	way = "lmtp"
+
+
+# Chance ----------------------------------------------------------------
+
+class Chance(tap.Case):
+	"""
+	Servers that do anything at any stage, by the numbers of a generator with a known seed; what the report says is held
+	against what the server saw. MC_SEEDS: how many (or FROM-TO), for a longer search.
+	"""
+
+	SEEDS = os.environ.get("MC_SEEDS", "120")
+	RANGE = range(*map(int, SEEDS.split("-"))) if "-" in SEEDS else range(int(SEEDS))
+	REPLIES = ("250 2.0.0 ok", "250-a\r\n250 b", "252 hm", "421 4.3.2 bye", "450 4.2.0 later", "451 4.3.0 later", "452 4.5.3 full",
+	           "550 5.1.1 no", "552 5.5.3 many", "554 5.7.1 no", "354 go", "220 hello", "221 bye", "235 ok", "250", "25", "250-x",
+	           "999 x", "hello", "\r\n250 ok", "503 5.5.1 order")
+
+	def action(self, dice, stage):
+		"""Mostly what is due; else replies, some of them too many, with cuts, pauses and ends among them."""
+		if dice.random() < {"greeting": 0.93, "ehlo": 0.93, "mail": 0.85, "rcpt": 0.6, "data": 0.8, "rset": 0.7}.get(stage, 0.4):
+			return None
+		steps = []
+		for _ in range(dice.choice((1, 1, 1, 1, 2, 3))):
+			roll = dice.random()
+			if roll < 0.62:
+				steps.append(fake.raw(dice.choice(self.REPLIES).encode() + b"\r\n"))
+			elif roll < 0.72:
+				steps.append(fake.default())
+			elif roll < 0.8:
+				steps.append(fake.flush())
+			elif roll < 0.86:
+				steps.append(fake.delay(dice.choice((0.01, 0.1))))
+			elif roll < 0.95:
+				steps.append(dice.choice((fake.close, fake.rst, fake.bye))())
+			else:
+				steps.append(fake.silence())
+		return steps
+
+	def script(self, dice, rcpts, lmtp):
+		script = {}
+		for stage in ("greeting", "ehlo", "mail", "data", "rset", "quit"):
+			action = self.action(dice, stage)
+			if action:
+				script[stage] = fake.turns(*dice.choice(((action,), (None, action), (action, None))))
+		script["rcpt"] = {a: self.action(dice, "rcpt") for a in rcpts}
+		if dice.random() < 0.1:
+			script["body"] = fake.at(dice.choice((1, 100, 400)), *(self.action(dice, "body") or [fake.flush()]))
+		action = self.action(dice, "dot")
+		if lmtp and dice.random() < 0.5:
+			script["dot"] = {a: dice.choice(self.REPLIES[:10]) for a in rcpts if dice.random() < 0.5}
+		elif action:
+			script["dot"] = fake.turns(*dice.choice(((action,), (None, action), (action, None))))
+		return script
+
+	@staticmethod
+	def answers(session):
+		"""
+		For each message begun: the codes said behind 354, in order; what answers QUIT may follow. What is said while the
+		message is read counts: of a message this short the dot is on its way already, and the client cannot know better.
+		"""
+		found, said = [], bytearray()
+		for _when, who, octets in session.log:
+			if who == "C" and octets.upper() == b"DATA\r\n":
+				said = bytearray()
+			elif who == "C" and octets == b"(message)":
+				found.append(said)
+			elif who == "S":
+				said += octets
+		codes = [[int(l[:3]) for l in octets.split(b"\r\n") if l[:3].isdigit() and l[3:4] in (b" ", b"")] for octets in found]
+		return [c[c.index(354) + 1:] if 354 in c else [] for c in codes]
+
+	@tap.row("SRV-67")
+	@tap.table(*[(f"seed {n}", n) for n in RANGE])
+	def test_chance(self, seed):
+		"whatever the server does, the report is true: {0}"
+		dice = random.Random(seed)
+		way = dice.choice(("smtp", "smtp", "smtp, no extensions", "lmtp", "lmtp, no extensions", "smtps", "lmtp unix"))
+		keywords, flags = cases.WAYS[way]
+		rcpts = [f"{c}@example.org" for c in "abcdef"[:dice.choice((1, 2, 3, 6))]]
+		more = dice.choice(([], [], ["--max-rcpt", "1"], ["--max-rcpt", "2"], ["--all-or-nothing"]))
+		scripts = [self.script(dice, rcpts, "lmtp" in way) for _ in range(dice.choice((1, 2, 8)))]
+		with fake.Server(sessions=scripts, **keywords) as server:
+			r = mc.run("-S", server.url, "--timeout", "1", "--connect-timeout", "1", "--dot-timeout", "1", "-f", "ann@example.net",
+			           "--report=json", *[f() if callable(f) else f for f in flags], *more, *rcpts, input=cases.TEXT)
+			for session in server.sessions:
+				session.done.wait(5 * mc.SLOW)
+			self.judge(server, r, rcpts, "lmtp" in way)
+
+	def judge(self, server, r, rcpts, lmtp):
+		report = r.json
+		self.assertEqual([p["address"] for p in report["recipients"]], rcpts, r)
+		self.assertLessEqual(len(server.sessions), len(rcpts) + 1, r)
+		yes, dotted = {}, {}
+		for session in server.sessions:
+			for m, said in zip([m for m in session.messages if m.started], self.answers(session)):
+				if not m.dot:
+					continue
+				for at, a in enumerate(m.rcpts):
+					mine = said[at:at + 1] if lmtp else said[:1]
+					dotted.setdefault(a, []).append(mine)
+					if mine and 200 <= mine[0] < 300 and mine[0] not in (211, 214, 220, 221, 235):
+						yes[a] = yes.get(a, 0) + 1
+		for p in report["recipients"]:
+			a, state = p["address"], p["state"]
+			said = dotted.get(a, [])
+			where = f"{a} is {state}, its dots were answered {said}\n{[s.commands for s in server.sessions]}\n{r}"
+			self.assertIn(state, ("accepted", "rejected", "deferred", "unknown", "not_attempted"), where)
+			if state == "accepted":
+				self.assertEqual(yes.get(a), 1, where)
+			if a in yes:
+				self.assertIn(state, ("accepted", "unknown"), where)
+				self.assertEqual(len(said), 1, f"sent again after it was accepted: {where}")
+			if any(not mine or not (200 <= mine[0] < 300 or 400 <= mine[0] < 600) or mine[0] in (211, 214, 220, 221, 235)
+			       for mine in said):
+				self.assertEqual(state, "unknown", where)
+				self.assertEqual(len(said), 1, f"sent again though it may have been delivered: {where}")
+		states = [p["state"] for p in report["recipients"]]
+		accepted = states.count("accepted")
+		want = 0 if accepted == len(states) else 1 if accepted else 2 if "unknown" in states else None
+		if want is not None:
+			self.assertEqual(r.code, want, r)
+		else:
+			self.assertNotIn(r.code, (0, 1, 2, 70), r)
+		# What the wire lint takes for ours may be the server's doing here: only what cannot be.
+		kinds = ("bare", "NUL", "long", "grammar", "unannounced")
+		self.assertEqual([f for f in server.lint if f.startswith(kinds)], [], r)
 
 
 # Networks --------------------------------------------------------------
