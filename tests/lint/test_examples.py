@@ -227,6 +227,13 @@ class Examples(tap.Case):
 		self.assertEqual(lost, [])
 		self.assertEqual(len(BLOCKS), len(claims))
 
+	def test_exempt(self):
+		"what README.md does not have run is no use of the program"
+		with open(os.path.join(TOP, "README.md"), encoding="utf-8") as f:
+			blocks = re.findall(r"^[ \t]*```(.*)\n((?:.*\n)*?)[ \t]*```$", f.read(), re.M)
+		self.assertEqual({word for word, _ in blocks}, {"", "sh"})
+		self.assertEqual([block for word, block in blocks if not word and re.search(r"\bmailchute\s+-", block)], [])
+
 	def test_shown(self):
 		"the manual as it is read has the examples as they are run"
 		if not shutil.which("scdoc") or not shutil.which("mandoc"):
