@@ -17,6 +17,7 @@ tests='dovecot-core dovecot-lmtpd dovecot-submissiond libsasl2-modules
 	swaks libnet-ssleay-perl libnet-dns-perl libio-socket-inet6-perl
 	msmtp curl s-nail
 	mblaze libgmime-3.0-dev python3-aiosmtpd opendkim-tools
+	libpython3.11-testsuite golang-github-jhillyerd-enmime-dev
 	valgrind strace faketime clang llvm libclang-rt-14-dev
 	jq bash zsh fish bash-completion mandoc man-db
 	procps psmisc iproute2 util-linux'

@@ -23,11 +23,15 @@ def params(case, members, **more):
 
 
 def refused(case, code, *argv, says=(), server=None, **how):
-	"""Run; it must end with @code (or one of several) before it connects, with one line that has each of @says."""
+	"""Run; it must end with @code (or one of several) before it connects, with one line that has each of @says.
+
+	And a dry run must refuse it just so (CLI-22)."""
 	with fake.Recorder() as nobody:
 		r = mc.run("-S", f"smtp://127.0.0.1:{nobody.port}" if server is None else server, *argv, **how)
 		case.assertIn(r.code, code if isinstance(code, (tuple, list, set)) else (code,), r)
 		case.assertEqual(nobody.connections, 0, r)
+		dry = mc.run("--dry-run", "-S", f"smtp://127.0.0.1:{nobody.port}" if server is None else server, *argv, **how)
+		case.assertEqual((dry.code, dry.stderr, dry.stdout), (r.code, r.stderr, b""), dry)
 	case.assertEqual(len(r.lines), 1, r)
 	for text in (says,) if isinstance(says, str) else says:
 		case.assertIn(text, r.stderr, r)

@@ -343,9 +343,9 @@ class Sources(tap.Case):
 	@tap.table(("password", {"username": "u", "password": "hunter2secret"}), ("oauth2_token", {"username": "u", "oauth2_token": "hunter2secret"}),
 	           ("proxy", {"proxy": "socks5h://u:hunter2secret@127.0.0.1:1"}))
 	def test_mode(self, members):
-		"a literal secret in a file that others can read: 77 and chmod ({0})"
+		"a literal secret in a file that everybody can read: 77 and chmod ({0})"
 		text = json.dumps({"from": FROM, "to": [TO], "body": "x", **members})
-		for mode, code in ((0o644, 77), (0o640, 77), (0o604, 77), (0o600, 0), (0o400, 0)):
+		for mode, code in ((0o644, 77), (0o640, 0), (0o604, 77), (0o600, 0), (0o400, 0)):
 			path = self.write("job.json", text, mode=mode)
 			r = mc.run("--dry-run", "--params", path, secrets=["hunter2secret"])
 			self.assertEqual(r.code, code, r)
@@ -370,7 +370,8 @@ class Large(tap.Case):
 			r = mc.run("-S", server.url, "--params", path, watch=True, timeout=120)
 			self.assertEqual(r.code, 0, r)
 			self.assertGreater(server.message.octets, size)
-		self.assertLess(r.peak_kb * 1024, 4 * size)
+		# The text, the tree and the copy that is kept; sanitizers keep what was freed as well.
+		self.assertLess(r.peak_kb * 1024, (4 if mc.SLOW == 1 else 8) * size)
 		self.assertLess(r.duration, 60 * mc.SLOW)
 
 	@tap.row("JSN-11")
