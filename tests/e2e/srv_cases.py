@@ -424,6 +424,21 @@ class Timing(Faults):
 		with self.server(sessions=[slow]) as server:
 			self.verdict(self.send(server, within=7), 0, "accepted", "dot", "", 250)
 
+	@tap.table(*STAGES[:-1])
+	def test_max_time(self, stage):
+		"--max-time bounds the whole, whatever is waited for: {0}"
+		with self.server(**self.at_stage(stage, fake.silence())) as server:
+			r = self.send(server, "--max-time", "1", timeout=30, within=2)
+			self.verdict(r, 2 if stage == "dot" else 75, "unknown" if stage == "dot" else "deferred", stage, "timeout", 0)
+
+	def test_max_time_sum(self):
+		"--max-time counts from the beginning: many short waits are one long one"
+		slow = {s: [fake.delay(0.7), fake.default()] for s in ("greeting", "ehlo", "mail", "rcpt", "data")}
+		with self.server(sessions=[slow]) as server:
+			r = self.send(server, "--max-time", "2", timeout=30, within=3)
+			self.assertEqual((r.code, r.json["recipients"][0]["cause"]), (75, "timeout"), r)
+			self.no_dot(server, r)
+
 	@tap.row("SRV-44")
 	@tap.table(("close", [fake.close()], "lost", 0), ("RST", [fake.rst()], "lost", 0),
 	           ("421 and close", ["421 4.3.2 bye", fake.close()], None, 421),
