@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Messages, end to end: what arrives is what was given, whichever way it was given and whoever reads it."""
 
+import email
 import hashlib
 import itertools
 import json
@@ -439,6 +440,16 @@ def corpora():
 	return found
 
 
+def contents(octets):
+	"""Types and decoded contents of the leaves of any message, by the parser that takes everything; line ends do not count."""
+	found = []
+	for part in email.message_from_bytes(octets).walk():
+		if not part.is_multipart():
+			content = part.get_payload(decode=True) or b""
+			found.append((part.get_content_type(), canonical(content).rstrip(b"\r\n")))
+	return found
+
+
 class Corpora(tap.Case):
 	@classmethod
 	def setUpClass(cls):
@@ -470,14 +481,13 @@ class Corpora(tap.Case):
 	@tap.limit(300)
 	@tap.table(("with 8BITMIME and SMTPUTF8", fake.KEYWORDS), ("with nothing", ["PIPELINING"]))
 	def test_ready(self, keywords):
-		"each message of the corpora as the message, to a server {0}: clean on the wire, its text kept"
+		"each message of the corpora as the message, to a server {0}: clean on the wire, each part's content kept"
 		sent = 0
 		with fake.Server(ehlo=keywords) as server:
 			for path in sorted(self.messages):
-				content = self.messages[path]
 				with self.subTest(path):
 					before = len(server.sessions)
-					r = mc.run("-S", server.url, "--message-file", path, "--envelope-from", FROM, TO)
+					r = mc.run("-S", server.url, "--message-file", path, *ARGS, "--envelope-from", FROM, TO)
 					self.assertIn(r.code, (0, 65, 69), r)
 					if r.code == 65:
 						self.assertEqual(len(server.sessions), before, r)
@@ -487,11 +497,10 @@ class Corpora(tap.Case):
 					session = server.sessions[-1]
 					self.assertEqual(session.lint, [])
 					self.assertEqual(len(session.messages), 1)
+					self.assertEqual(contents(session.messages[0].data), contents(self.messages[path]))
 					sent += 1
-					if content.isascii() and max(map(len, canonical(content).split(b"\r\n"))) <= 998 and b"\n\n" in canonical(content).replace(b"\r", b""):
-						body = canonical(content).split(b"\r\n\r\n", 1)[1].rstrip(b"\r\n")
-						self.assertIn(body, session.messages[0].data)
-		self.assertGreater(sent, len(self.messages) // 2)
+		# Some are no messages at all, or have a field twice that may be there once.
+		self.assertGreater(sent, len(self.messages) * 9 // 10)
 
 
 def manual_examples():
