@@ -47,7 +47,7 @@ static void close_fd(int *fd)
 }
 
 /* open(2), beneath a directory where one is given. -1 and errno. */
-static int open_raw(const char *path, const char *beneath, int flags)
+static int open_once(const char *path, const char *beneath, int flags)
 {
 	CLEANUP(close_fd) int dir = -1;
 	struct open_how how = {
@@ -62,6 +62,17 @@ static int open_raw(const char *path, const char *beneath, int flags)
 		return -1;
 	/* No fall-back to openat(2) where the kernel lacks this: the confinement is the point. */
 	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+}
+
+/* A file system behind a network or a program (NFS, FUSE) may be interrupted by a signal that is not for us. */
+static int open_raw(const char *path, const char *beneath, int flags)
+{
+	int fd;
+
+	do
+		fd = open_once(path, beneath, flags);
+	while (fd < 0 && errno == EINTR && !io_signal_heard);
+	return fd;
 }
 
 static int open_failed(const char *path, const char *beneath, int num, struct err *e)

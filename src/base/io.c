@@ -112,6 +112,17 @@ void io_signal_seen(void)
 		;
 }
 
+int io_own_rights(void)
+{
+	gid_t group = getgid();
+	uid_t user = getuid();
+
+	/* The group first: without the user's rights it could not be changed any more. */
+	if (getegid() != group && setresgid(group, group, group) < 0)
+		return -1;
+	return geteuid() != user ? setresuid(user, user, user) : 0;
+}
+
 int io_standard_fds(void)
 {
 	for (;;) {

@@ -29,5 +29,11 @@ int io_signal_count(void);
 /* Make io_signal_fd() unreadable until the next one. */
 void io_signal_seen(void);
 
+/*
+ * Give up what a set-user-ID or set-group-ID installation granted: everything is read and written with the caller's
+ * own rights, and a secret's command and TLS keys are theirs as well. -1 where the system refuses.
+ */
+int io_own_rights(void) MUST_CHECK;
+
 /* Make sure that descriptors 0, 1 and 2 are open (on /dev/null), so that data never opens as one of them. */
 int io_standard_fds(void) MUST_CHECK;
