@@ -72,6 +72,7 @@ static int fail(const struct scan *s, const char *why)
 
 	while (stop < s->end && stop - s->at < 60 && *stop != ',' && *stop != ';')
 		stop++;
+	stop += stop == s->start && stop < s->end;      /* the separator itself, rather than nothing */
 	utf8_escape(shown, sizeof(shown), s->start, (size_t)(stop - s->start));
 	return err_set(s->e, ERR_DATA, "address '%s': %s (offset %zu)", shown, why,
 		       (size_t)(s->at - s->start));
@@ -500,7 +501,7 @@ static int after_phrase(struct scan *s, struct mailbox *m, struct buf *words, co
 	return addr_spec(s, m) < 0 ? -1 : 1;
 }
 
-/* RFC 5322, 3.4: an address, at its first word. 1: a mailbox, *ret filled. 0: a group begins. */
+/* RFC 5322, 3.4: an address, at its first word. 1: a mailbox, *ret filled. 0: a group begins, its name in *ret. */
 static int element(struct scan *s, struct mailbox *ret)
 {
 	struct buf words = BUF_INIT(NAME_MAX_OCTETS);
@@ -512,8 +513,10 @@ static int element(struct scan *s, struct mailbox *ret)
 		r = angle_addr(s, &m) < 0 ? -1 : 1;
 	else
 		r = phrase(s, &words) < 0 ? -1 : after_phrase(s, &m, &words, from);
+	if (r == 0)
+		m.name = name_take(&words);
 	buf_clear(&words);
-	if (r == 1)
+	if (r >= 0)
 		*ret = m;
 	else
 		mailbox_clear(&m);
@@ -537,7 +540,7 @@ int mailbox_parse(struct mailbox *ret, const char *text, size_t len, unsigned fl
 	}
 	r = element(&s, &m);
 	if (r == 0)
-		return fail(&s, "a group where one address is wanted");
+		r = fail(&s, "a group where one address is wanted");
 	if (r == 1 && !ended(&s))
 		r = fail(&s, *s.at == ',' ? "more than one address where one is wanted"
 					  : "something stands behind the address");
@@ -564,6 +567,19 @@ static int separator(struct scan *s, struct addr_cursor *c)
 	return 0;
 }
 
+/* Behind a group's ':', its name in @m. 0: nobody wants to know. */
+static int group_begins(const struct scan *s, struct addr_cursor *c, struct mailbox *m)
+{
+	bool inside = c->in_group;
+
+	c->in_group = true;
+	c->after_element = false;
+	if (!inside && (s->flags & ADDR_GROUPS))
+		return ADDR_GROUP;
+	mailbox_clear(m);
+	return inside ? fail(s, "a group inside a group") : 0;
+}
+
 int mailbox_list_next(struct addr_cursor *cursor, struct mailbox *ret, unsigned flags, struct err *e)
 {
 	struct scan s = { .start = cursor->at, .at = cursor->at, .end = cursor->end, .flags = flags, .e = e };
@@ -576,19 +592,22 @@ int mailbox_list_next(struct addr_cursor *cursor, struct mailbox *ret, unsigned 
 		if (ended(&s))
 			return cursor->in_group ? fail(&s, "a group without its ';'") : 0;
 		if (*s.at == ',' || *s.at == ';') {
+			bool closes = *s.at == ';';
+
 			if (separator(&s, cursor) < 0)
 				return -1;
+			r = closes && (flags & ADDR_GROUPS) ? ADDR_GROUP_END : 0;
 			continue;
 		}
 		if (cursor->after_element)
 			return fail(&s, "a comma is missing before this");
 		r = element(&s, ret);
-		if (r == 0 && cursor->in_group)
-			return fail(&s, "a group inside a group");
-		cursor->in_group |= r == 0;
-		cursor->after_element = r == 1;
+		if (r == 0)
+			r = group_begins(&s, cursor, ret);
+		else
+			cursor->after_element = r == ADDR_MAILBOX;
 	}
-	if (r == 1)
+	if (r > 0)
 		cursor->at = s.at;
 	return r;
 }

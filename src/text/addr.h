@@ -27,16 +27,21 @@ struct mailbox {
 enum {
 	ADDR_BARE_LOCAL = 1 << 0,       /* a local part without "@domain" is allowed (postmaster always is) */
 	ADDR_NULL = 1 << 1,             /* "" and "<>" are allowed: local and domain are "" */
+	ADDR_GROUPS = 1 << 2,           /* mailbox_list_next() tells where groups begin and end */
 };
 
 /* Exactly one mailbox in @text. 0, or -1 ERR_DATA with what is wrong and the octet's offset. */
 int mailbox_parse(struct mailbox *ret, const char *text, size_t len, unsigned flags,
 		  struct err *e) MUST_CHECK;
 
+/* What mailbox_list_next() found. */
+enum { ADDR_MAILBOX = 1, ADDR_GROUP, ADDR_GROUP_END };
+
 /*
- * The mailboxes of an address-list one by one, groups taken apart: *cursor starts at the text and moves; 1 and
- * *ret filled, 0 at the end, -1 on error. Empty list elements ("a@b,,c@d") are skipped (RFC 5322 4.4). State is
- * in the cursor, so that a list of 100 000 costs linear time.
+ * The mailboxes of an address-list one by one, groups taken apart: *cursor starts at the text and moves; 1
+ * (ADDR_MAILBOX) and *ret filled, 0 at the end, -1 on error. Empty list elements ("a@b,,c@d") are skipped (RFC 5322
+ * 4.4). State is in the cursor, so that a list of 100 000 costs linear time. With ADDR_GROUPS also ADDR_GROUP, the
+ * group's name (NULL: "") alone in *ret, and ADDR_GROUP_END, *ret untouched.
  */
 struct addr_cursor { const char *at, *end; bool in_group, after_element; };
 int mailbox_list_next(struct addr_cursor *cursor, struct mailbox *ret, unsigned flags,

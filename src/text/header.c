@@ -320,7 +320,7 @@ static void put_atoms(struct header_line *l, const char *name)
 	while (*name) {
 		size_t n = strcspn(name, " ");
 
-		line_piece(l, SPACE, (struct span){ name, n }, 0);
+		line_piece(l, SPACE, (struct span){ name, n }, 1);      /* a group's ':' may follow */
 		name += n + (name[n] == ' ');
 	}
 }
@@ -337,7 +337,7 @@ static void put_phrase(struct header_line *l, const char *name, bool pass)
 	if (ascii_only(name, len) && find_control(name, len) == len && !strchr(name, '\t') &&
 	    (pass || !looks_encoded(name, len))) {
 		/* a first word that passes the limit behind the field's name could not be folded */
-		size_t most = FOLD_AT - 1 - (l->content ? 0 : l->column);
+		size_t most = FOLD_AT - 2 - (l->content ? 0 : l->column);
 
 		if (is_atoms(name) && strcspn(name, " ") <= most) {
 			put_atoms(l, name);
@@ -406,19 +406,49 @@ int header_addresses_end(struct header_addresses *h, struct err *e)
 	return line_end(&h->line, e);
 }
 
-/* A custom address field that is not ASCII: read, and written again with its display names encoded. */
+/* "name:", and the members behind it. A name that looks encoded is. */
+static int group_begin(struct header_addresses *h, const char *name, struct err *e)
+{
+	if (header_check("a group's name", name, strlen(name), e) < 0)
+		return -1;
+	if (h->any)
+		line_put(&h->line, ",", 1);
+	put_phrase(&h->line, name, true);
+	line_put(&h->line, ":", 1);
+	h->any = false;
+	return 0;
+}
+
+static void group_end(struct header_addresses *h)
+{
+	line_put(&h->line, ";", 1);
+	h->any = true;
+}
+
+static int put_address(struct header_addresses *h, int found, const struct mailbox *m, struct err *e)
+{
+	bool eai = false;
+
+	if (found == ADDR_MAILBOX)
+		return addresses_add(h, m, true, &eai, e);
+	if (found == ADDR_GROUP)
+		return group_begin(h, m->name ? m->name : "", e);
+	group_end(h);
+	return 0;
+}
+
+/* A custom address field that is not ASCII: read, and written again with the names in it encoded. */
 static int put_addresses(struct buf *out, const char *name, struct span value, struct err *e)
 {
 	struct addr_cursor cursor = { .at = value.at, .end = value.at + value.len };
 	struct header_addresses h;
 	struct mailbox m = {0};
-	bool eai = false;
 	int r;
 
 	if (header_addresses_begin(&h, out, name, e) < 0)
 		return -1;
-	while ((r = mailbox_list_next(&cursor, &m, ADDR_BARE_LOCAL, e)) > 0) {
-		r = addresses_add(&h, &m, true, &eai, e);
+	while ((r = mailbox_list_next(&cursor, &m, ADDR_BARE_LOCAL | ADDR_GROUPS, e)) > 0) {
+		r = put_address(&h, r, &m, e);
 		mailbox_clear(&m);
 		if (r < 0)
 			break;

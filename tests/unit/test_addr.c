@@ -644,6 +644,43 @@ static char *list(const char *text, unsigned flags_)
 	return buf_take(&out, NULL);
 }
 
+/* What is found, one after the other: "address ", "name: ", "; "; "! " where it is refused. */
+static void with_groups(void)
+{
+	static const struct { const char *text, *want; } table[] = {
+		{ "a@b, G 1: c@d,, e@f ;, H:;", "a@b G 1: c@d e@f ; H: ; " },
+		{ "\"\": a@b;", ": a@b ; " },
+		{ "\"x, y\" (c) : ;,a@b", "x, y: ; a@b " },
+		{ "G: H: a@b;", "G: ! " },
+		{ "G: a@b", "G: a@b ! " },
+	};
+
+	test_case("a list with its groups");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct addr_cursor c = { .at = table[i].text, .end = table[i].text + strlen(table[i].text) };
+		struct buf out = BUF_INIT(1000);
+		struct err e = ERR_INIT;
+		struct mailbox m;
+		int r;
+
+		while ((r = mailbox_list_next(&c, &m, ADDR_GROUPS, &e)) > 0) {
+			if (r == ADDR_MAILBOX)
+				check_int(buf_addf(&out, "%s@%s ", m.local, m.domain), 0);
+			else if (r == ADDR_GROUP)
+				check_int(buf_addf(&out, "%s: ", m.name ? m.name : ""), 0);
+			else
+				check_int(buf_adds(&out, "; "), 0);
+			if (r != ADDR_GROUP_END)
+				mailbox_clear(&m);
+		}
+		if (r < 0)
+			check_int(buf_adds(&out, "! "), 0);
+		check_str(out.data, table[i].want);
+		err_clear(&e);
+		buf_clear(&out);
+	}
+}
+
 /* rows: ADR-02, ADR-04, ADR-10, ADR-13 */
 static void lists(void)
 {
@@ -682,7 +719,7 @@ static void lists(void)
 		{ "Mary <@node.test:mary@example.net>", "! source route" },
 		{ "a@b c@d", "! a comma is missing" },
 		{ "a@b <c@d>", "! a comma is missing" },
-		{ "a@b; c@d", "! separated by commas" },
+		{ "a@b; c@d", "! address ';': addresses are separated by commas" },
 		{ "a@b;", "! separated by commas" },
 		{ ";", "! separated by commas" },
 		{ "A:a@b; c@d", "! a comma is missing" },
@@ -1112,6 +1149,7 @@ int main(void)
 	comment_depth();
 	name_length();
 	lists();
+	with_groups();
 	torture();
 	linear();
 	wire_refusals();

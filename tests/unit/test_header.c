@@ -377,6 +377,26 @@ static void test_addresses(void)
 		check_str(out.data, "To: \xc3\xbc@example.org\r\n");
 		check(eai);
 	}
+	test_case("a raw address field with groups that is not ASCII keeps their names");
+	{
+		static const struct { const char *value, *want; } table[] = {
+			{ "Gr\xc3\xb6\xc3\x9f" "e:;", "To: =?utf-8?B?R3LDtsOfZQ==?=:;\r\n" },
+			{ "Team: a@b, J\xc3\xb6rg <c@d>;, e@f",
+			  "To: Team: a@b, =?utf-8?B?SsO2cmc=?= <c@d>;, e@f\r\n" },
+			{ "x@y, A: ; , \xc3\xbc: , g@h; ,i@j",
+			  "To: x@y, A:;, =?utf-8?B?w7w=?=: g@h;, i@j\r\n" },
+			{ "\"a, b\": \xc3\xbc <c@d>;", "To: \"a, b\": =?utf-8?B?w7w=?= <c@d>;\r\n" },
+		};
+
+		for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+			CLEANUP(buf_clear) struct buf out = BUF_INIT(1 << 20);
+			struct err e = ERR_INIT;
+
+			check_int(header_raw(&out, "To", table[i].value, &e), 0);
+			check_str(out.data, table[i].want);
+			err_clear(&e);
+		}
+	}
 	test_case("a raw address field that is not ASCII");
 	{
 		CLEANUP(buf_clear) struct buf out = BUF_INIT(1 << 20);
