@@ -12,7 +12,12 @@
 #include <strings.h>
 
 enum {
-	DEPTH_MOST = 1000,              /* multiparts inside of each other; what is deeper is one leaf */
+	/*
+	 * Multiparts inside of each other; what is deeper is one leaf. As many as Postfix looks into
+	 * (mime_nesting_limit): every line that might be a boundary is compared with all that are open.
+	 */
+	DEPTH_MOST = 100,
+	COMPARED_MOST = 100 * 1000 * 1000,      /* places with boundaries inside of lines; honest mail has few */
 	BOUNDARY_MOST = 200,            /* RFC 2046 5.1.1 says 70; longer ones are met */
 	EDITS_MOST = 200000,
 	TEXT_MOST = 64 * 1024 * 1024,   /* of all edits' texts */
@@ -60,6 +65,7 @@ struct walk {
 	struct stretch stretch;
 	struct text_scan scan;
 	uint64_t light_line;            /* octets of the line so far, where the scan is not used */
+	uint64_t compared;
 };
 
 /* Edits. */
@@ -199,8 +205,11 @@ static void stretch_settle(struct walk *w)
 	s->pending = 0;
 }
 
-/* An open boundary inside of @line, where quoted-printable might break it. Fragments are not looked into. */
-static bool may_collide(const struct walk *w, const struct line *line)
+/*
+ * An open boundary inside of @line, where quoted-printable might break it. Fragments are not looked into, nor is
+ * anything where too much was: base64 collides with nothing.
+ */
+static bool may_collide(struct walk *w, const struct line *line)
 {
 	const char *at = line->mem, *end = line->mem + line->len;
 
@@ -210,6 +219,9 @@ static bool may_collide(const struct walk *w, const struct line *line)
 		return true;
 	while ((at = memmem(at, (size_t)(end - at), "--", 2))) {
 		at++;
+		w->compared += w->depth;
+		if (w->compared > COMPARED_MOST)
+			return true;
 		for (size_t i = 0; i < w->depth; i++)
 			if ((size_t)(end - at) > w->level[i].len &&
 			    !memcmp(at + 1, w->level[i].boundary, w->level[i].len))
