@@ -19,7 +19,8 @@ LONG_HOST = ".".join(["a" * 60] * 5)
 
 def fixed(*argv, env=None, **how):
 	"""A dry run that is the same each time: what differs between two of them is what the case changed."""
-	return mc.run("--dry-run", "--date", "@1700000000", "--zone", "+0000", "--message-id", "<fixed@example.net>", *ARGS,
+	return mc.run("--dry-run", "--date", "@1700000000", "--zone", "+0000", "--message-id", "<fixed@example.net>",
+	              *ARGS,
 	              *argv, TO, env=env, input=how.pop("input", "text\n"), **how)
 
 
@@ -43,7 +44,8 @@ class Flags(tap.Case):
 	@tap.row("CLI-02")
 	@tap.table(
 		("unknown", ["--nonsense", "x"], ["--nonsense"]), ("unknown letter", ["-Z"], ["-Z"]),
-		("near another", ["--subjct", "x"], ["--subjct", "--subject"]), ("ambiguous", ["--tl"], ["--tl", "--tls", "ambiguous"]),
+		("near another", ["--subjct", "x"], ["--subjct", "--subject"]),
+		("ambiguous", ["--tl"], ["--tl", "--tls", "ambiguous"]),
 		("no value, long", ["--subject"], ["--subject"]), ("no value, short", ["-s"], ["-s"]),
 		("a value not taken", ["--dry-run=yes"], ["--dry-run"]), ("empty name", ["--=x"], ["--"]))
 	def test_bad_flag(self, argv, says):
@@ -59,17 +61,20 @@ class Flags(tap.Case):
 		("--from", ["--from", "a@example.net", "--from", "c@example.net"], b"From: c@example.net\r\n"),
 		("-f", ["-f", "a@example.net", "-f", "c@example.net"], b"From: c@example.net\r\n"),
 		("subject, both forms", [*ARGS, "-s", "one", "--subject=two"], b"Subject: two\r\n"),
-		("a list adds up", [*ARGS, "-c", "c@example.org", "--cc", "d@example.org"], b"Cc: c@example.org, d@example.org\r\n"))
+		("a list adds up", [*ARGS, "-c", "c@example.org", "--cc", "d@example.org"],
+		 b"Cc: c@example.org, d@example.org\r\n"))
 	def test_twice(self, argv, want):
 		"a flag twice: {0}"
 		self.assertIn(want, composed(self, *argv, TO, input="x\n"))
 
 	@tap.row("CLI-04")
-	@tap.table("0", "-1", "65536", "99999999999", "25x", " 25", "0x19", "1e3", "", "\u0662\u0665", "25\n", "+25", "18446744073709551641")
+	@tap.table("0", "-1", "65536", "99999999999", "25x", " 25", "0x19", "1e3", "", "\u0662\u0665", "25\n", "+25",
+	           "18446744073709551641")
 	def test_port(self, port):
 		"port {0} is refused"
 		refused(self, 64, *ARGS, "--port", port, TO, server="127.0.0.1", says=["--port", "65535"])
-		refused(self, 64, *ARGS, TO, env={"MAILCHUTE_PORT": port}, server="127.0.0.1", says=["MAILCHUTE_PORT", "65535"])
+		refused(self, 64, *ARGS, TO, env={"MAILCHUTE_PORT": port}, server="127.0.0.1",
+		        says=["MAILCHUTE_PORT", "65535"])
 
 	@tap.row("CLI-05")
 	@tap.table(
@@ -86,9 +91,12 @@ class Flags(tap.Case):
 
 	@tap.row("CLI-06")
 	@tap.table(
-		("empty", ""), ("over 255", LONG_HOST), ("label over 63", "a" * 64 + ".example"), ("space", "a b"), ("CR", "a\rb"),
-		("LF", "a\nb"), ("/", "a/b"), ("@", "u@h"), ("?", "a?b"), ("#", "a#b"), ("%0d%0a", "a%0d%0ab"), ("backslash", "a\\b"),
-		("ideographic full stop only", "\u3002"), ("unclosed literal", "[::1"), ("zone of an address", "[fe80::1%25x y]"),
+		("empty", ""), ("over 255", LONG_HOST), ("label over 63", "a" * 64 + ".example"), ("space", "a b"),
+		("CR", "a\rb"),
+		("LF", "a\nb"), ("/", "a/b"), ("@", "u@h"), ("?", "a?b"), ("#", "a#b"), ("%0d%0a", "a%0d%0ab"),
+		("backslash", "a\\b"),
+		("ideographic full stop only", "\u3002"), ("unclosed literal", "[::1"),
+		("zone of an address", "[fe80::1%25x y]"),
 		("two dots", "a..example"), ("port behind port", "a.example:25:25"))
 	def test_host(self, host):
 		"a host that is none is refused: {0}"
@@ -97,13 +105,15 @@ class Flags(tap.Case):
 			refused(self, 64, *ARGS, TO, server=f"smtp://{host}", says="--server")
 
 	@tap.row("CLI-06")
-	@tap.table("[::1]", "127.0.0.1", "b\u00fccher.example", "mail.example.org:2525", "smtp://[::1]:2525", "smtps://mail.example.org")
+	@tap.table("[::1]", "127.0.0.1", "b\u00fccher.example", "mail.example.org:2525", "smtp://[::1]:2525",
+	           "smtps://mail.example.org")
 	def test_good_host(self, host):
 		"a good host is taken: {0}"
 		self.assertTrue(composed(self, "-S", host, *ARGS, TO))
 
 	@tap.row("CLI-07")
-	@tap.table("file://{}", "FILE://{}", "http://x{}", "ftp://x{}", "dict://x{}", "gopher://x{}", "scp://x{}", "telnet://x{}",
+	@tap.table("file://{}", "FILE://{}", "http://x{}", "ftp://x{}", "dict://x{}", "gopher://x{}", "scp://x{}",
+	           "telnet://x{}",
 	           "smtp+unix:{}", "unix:{}", "ldap://x{}")
 	def test_scheme(self, url):
 		"no other scheme: {0}"
@@ -121,7 +131,8 @@ class Flags(tap.Case):
 			self.assertEqual(message.rcpts, [word])
 
 	@tap.row("CLI-10")
-	@tap.table("-oQ/tmp@x.example", "--help@x.example", "-x@x.example", "-bs", "-oi", "-em", "-bp", "-X/tmp/log", "-C", "-Dx")
+	@tap.table("-oQ/tmp@x.example", "--help@x.example", "-x@x.example", "-bs", "-oi", "-em", "-bp", "-X/tmp/log",
+	           "-C", "-Dx")
 	def test_dash_before(self, word):
 		"before -- it is a flag, and not one of ours: {0}"
 		refused(self, 64, *ARGS, word, TO, says=word[:2])
@@ -146,7 +157,8 @@ class Flags(tap.Case):
 		refused(self, 65, "-f", sender, TO, says="--from")
 
 	@tap.row("CLI-13")
-	@tap.table(("none", []), ("only a To field", ["--headers", "To: " + TO]), ("an empty group", ["--to", "nobody:;"]),
+	@tap.table(("none", []), ("only a To field", ["--headers", "To: " + TO]),
+	           ("an empty group", ["--to", "nobody:;"]),
 	           ("an empty list", ["--to", "[]"]))
 	def test_nobody(self, argv):
 		"no recipient: {0}"
@@ -154,8 +166,10 @@ class Flags(tap.Case):
 
 	@tap.row("CLI-14")
 	@tap.table(
-		("lmtp and smtps:", ["-S", "smtps://127.0.0.1", "--lmtp"]), ("lmtp and smtp:", ["-S", "smtp://127.0.0.1", "--lmtp"]),
-		("body and body_file", ["--body", "x", "--body-file", "y"]), ("html and html_file", ["--html", "x", "--html-file", "y"]),
+		("lmtp and smtps:", ["-S", "smtps://127.0.0.1", "--lmtp"]),
+		("lmtp and smtp:", ["-S", "smtp://127.0.0.1", "--lmtp"]),
+		("body and body_file", ["--body", "x", "--body-file", "y"]),
+		("html and html_file", ["--html", "x", "--html-file", "y"]),
 		("message_file and subject", ["--message-file", "/dev/null", "-s", "x"]),
 		("message_file and body", ["--message-file", "/dev/null", "--body", "x"]),
 		("message_file and an attachment", ["--message-file", "/dev/null", "-a", "/dev/null"]),
@@ -171,7 +185,8 @@ class Flags(tap.Case):
 
 	@tap.row("CLI-16")
 	@tap.table(("subject", ["-s", b"ab\xff"], "octet 3"), ("name", ["-f", b"a\xfeb <a@example.net>"], "octet 2"),
-	           ("recipient", [b"b\xc0\xaf@example.org"], "octet 2"), ("header", ["--headers", b"X-Y: \xed\xa0\x80"], "octet"),
+	           ("recipient", [b"b\xc0\xaf@example.org"], "octet 2"),
+	           ("header", ["--headers", b"X-Y: \xed\xa0\x80"], "octet"),
 	           ("html", ["--html", b"\xff"], "octet 1"))
 	def test_octets(self, argv, says):
 		"text that is not UTF-8 is refused, and where: {0}"
@@ -245,7 +260,8 @@ class Program(tap.Case):
 
 	@tap.row("CLI-19")
 	@tap.table(
-		("TZ a file", {"TZ": ":/etc/passwd"}), ("TZ of 64 KB", {"TZ": "A" * 65536}), ("LANG bad", {"LANG": "xx_YY.nonsense"}),
+		("TZ a file", {"TZ": ":/etc/passwd"}), ("TZ of 64 KB", {"TZ": "A" * 65536}),
+		("LANG bad", {"LANG": "xx_YY.nonsense"}),
 		("LC_ALL=C", {"LC_ALL": "C"}), ("HOME unset", {"HOME": None}), ("HOME relative", {"HOME": "some/where"}),
 		("PATH unset", {"PATH": None}), ("2 MB of variables", {f"V{n}": "x" * 100000 for n in range(20)}),
 		("variables without a name", {"LANG": None, "PATH": None, "HOME": None}))
@@ -258,7 +274,8 @@ class Program(tap.Case):
 		self.assertEqual((r.code, r.stdout), (0, want.stdout), r)
 
 	@tap.row("CLI-19")
-	@tap.table("", ":/etc/passwd", "A" * 65536, "Europe/Berlin", "XXX-25", "<+14>-14", "UTC+99:99:99", "\xff", ":" + "../" * 500)
+	@tap.table("", ":/etc/passwd", "A" * 65536, "Europe/Berlin", "XXX-25", "<+14>-14", "UTC+99:99:99", "\xff",
+	           ":" + "../" * 500)
 	def test_zone(self, zone):
 		"TZ={0}: the Date is valid"
 		octets = composed(self, *ARGS, TO, input="x\n", env={"TZ": zone})
@@ -293,7 +310,8 @@ class Program(tap.Case):
 	def test_head(self):
 		"--help into a pipe that closes: no noise"
 		script = '"$1" --help | head -1'
-		run = subprocess.run(["sh", "-c", script, "sh", mc.BINARY], capture_output=True, timeout=20, env=mc.environment())
+		run = subprocess.run(["sh", "-c", script, "sh", mc.BINARY], capture_output=True, timeout=20,
+		                     env=mc.environment())
 		self.assertEqual(len(run.stdout.splitlines()), 1)
 		self.assertLessEqual(len(run.stderr.splitlines()), 1, run.stderr)
 
@@ -302,14 +320,16 @@ class Program(tap.Case):
 		blob = self.write("a.bin", b"precious")
 		for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
 			with self.subTest(closed), fake.Server() as server:
-				run = subprocess.run(["sh", "-c", f'exec "$0" "$@" {closed}', mc.BINARY, "-S", server.url, *ARGS, "--body", "x",
+				run = subprocess.run(["sh", "-c", f'exec "$0" "$@" {closed}', mc.BINARY, "-S", server.url, *ARGS,
+				                      "--body", "x",
 				                      "-a", blob, TO], capture_output=True, timeout=20, env=mc.environment())
 				self.assertEqual(run.returncode, 0, run)
 				self.assertEqual(locally.leaves(server.message.data)[1], b"precious")
 
 	@tap.row("CLI-22")
 	@tap.table(
-		("plain", [TO], 0), ("bad address", ["b@@example.org"], 65), ("name to resolve", ["-S", "mail.example.org", TO], 0),
+		("plain", [TO], 0), ("bad address", ["b@@example.org"], 65),
+		("name to resolve", ["-S", "mail.example.org", TO], 0),
 		("EAI", ["\u00fc@b\u00fccher.example"], 0), ("attachment", ["-a", mc.__file__, TO], 0),
 		("missing attachment", ["-a", "/nonexistent", TO], 66), ("bad port", ["--port", "0", TO], 64),
 		("CRLF in the subject", ["-s", "a\r\nBcc: e@x", TO], 65), ("no recipient", [], 64),

@@ -29,7 +29,8 @@ FIELDS = [
 	("message_id", {"message_id": f"<a{MARK}@example.net>"}, False),
 	("in_reply_to", {"in_reply_to": f"<a{MARK}@example.net>"}, False),
 	("references", {"references": f"<a{MARK}@example.net>"}, False),
-	("list fields", {"headers": [["List-Id", f"a{MARK} <l.example.net>"], ["List-Unsubscribe", f"<mailto:l@example.net{MARK}>"]]}, False),
+	("list fields", {"headers": [["List-Id", f"a{MARK} <l.example.net>"],
+	                             ["List-Unsubscribe", f"<mailto:l@example.net{MARK}>"]]}, False),
 	("reply_to", {"reply_to": f'"a{MARK}" <r@example.net>'}, False),
 	("filename", attachment(filename=f"a{MARK}.txt"), True),
 	("type", attachment(type=f"application/x-a{MARK}"), False),
@@ -39,7 +40,8 @@ FIELDS = [
 	("boundary", {"body": {"parts": [{"headers": {"content-type": f'multipart/mixed; boundary="a{MARK}"'},
 	                                  "body": {"parts": [{"body": "inner\n"}]}}]}}, False),
 	("type parameter", attachment(type=f'application/x-a; name="a{MARK}"'), False),
-	("disposition of a part", {"body": {"parts": [{"headers": {"content-disposition": f'attachment; filename="a{MARK}"'},
+	("disposition of a part",
+	 {"body": {"parts": [{"headers": {"content-disposition": f'attachment; filename="a{MARK}"'},
 	                                               "body": "inner\n"}]}}, False),
 ]
 
@@ -94,7 +96,8 @@ class Injection(tap.Case):
 			# What the payload made of a name itself is its own; there are no more fields than before.
 			self.assertEqual(view.count, plain.count, view)
 			self.assertNotIn("bcc", view.names, view)
-			self.assertEqual([p.type.split("/")[0] for p in view.parts], [p.type.split("/")[0] for p in plain.parts], view)
+			self.assertEqual([p.type.split("/")[0] for p in view.parts], [p.type.split("/")[0] for p in plain.parts],
+			                 view)
 			self.assertEqual([p.sha256 for p in view.parts], [p.sha256 for p in plain.parts], view)
 			for addresses in (view.sender, view.to, view.cc):
 				if addresses is not readers.UNKNOWN:
@@ -107,7 +110,8 @@ class Injection(tap.Case):
 		octets = payload.encode("utf-8", "surrogateescape")
 		if b"\0" in octets:
 			octets = octets.split(b"\0")[1]
-		for flag, value in ((b"-s", b"a" + octets), (b"--headers", b"X-A: v" + octets), (b"-f", b'"a' + octets + b'" <a@example.net>')):
+		for flag, value in ((b"-s", b"a" + octets), (b"--headers", b"X-A: v" + octets),
+		                    (b"-f", b'"a' + octets + b'" <a@example.net>')):
 			r = mc.run("--dry-run", *ARGS, flag, value, TO, input="x\n")
 			if injections.breaks(payload):
 				self.assertEqual(r.code, 65, r)
@@ -124,8 +128,10 @@ class Fields(tap.Case):
 
 	@tap.row("HDR-02")
 	@tap.table(
-		("empty", ""), ("colon", ":"), ("space", "X A"), ("space behind", "X-A "), ("tab", "X\tA"), ("8-bit", "X-\u00e4"), ("a:b", "a:b"),
-		("78 characters", "X" * 78), ("998 characters", "X" * 998), ("NUL", "X\0A"), ("DEL", "X\u007f"), ("MIME-Version", "MIME-Version"),
+		("empty", ""), ("colon", ":"), ("space", "X A"), ("space behind", "X-A "), ("tab", "X\tA"),
+		("8-bit", "X-\u00e4"), ("a:b", "a:b"),
+		("78 characters", "X" * 78), ("998 characters", "X" * 998), ("NUL", "X\0A"), ("DEL", "X\u007f"),
+		("MIME-Version", "MIME-Version"),
 		("mime-version", "mime-version"), ("Received", "Received"), ("Return-Path", "rEtUrN-pAtH"), ("Bcc", "Bcc"))
 	def test_bad_name(self, name):
 		"a field name that is refused: {0}"
@@ -134,35 +140,45 @@ class Fields(tap.Case):
 
 	@tap.row("HDR-02")
 	@tap.table(
-		("DKIM-Signature", "DKIM-Signature", "v=1; a=rsa-sha256"), ("Subject", "Subject", "theirs"), ("Date", "date", "Fri, 21 Nov 1997 09:55:06 -0600"),
-		("Message-ID", "message-id", "<theirs@example.net>"), ("From", "FROM", "Other <other@example.com>"), ("To", "to", "x@example.org"),
-		("Content-Type", "Content-Type", "text/html; charset=us-ascii"), ("76 characters", "X" * 76, "v"), ("one letter", "X", "v"),
+		("DKIM-Signature", "DKIM-Signature", "v=1; a=rsa-sha256"), ("Subject", "Subject", "theirs"),
+		("Date", "date", "Fri, 21 Nov 1997 09:55:06 -0600"),
+		("Message-ID", "message-id", "<theirs@example.net>"), ("From", "FROM", "Other <other@example.com>"),
+		("To", "to", "x@example.org"),
+		("Content-Type", "Content-Type", "text/html; charset=us-ascii"), ("76 characters", "X" * 76, "v"),
+		("one letter", "X", "v"),
 		("all of the grammar", "!#$%&'*+-.^_`|~09Az", "v"))
 	def test_good_name(self, name, value):
 		"a field that is there once, as given: {0}"
 		r = self.with_headers({name: value}, subject="ours")
 		self.assertEqual(r.code, 0, r)
 		self.assertEqual(wire.message(r.stdout), [])
-		fields = re.findall(rb"(?im)^" + re.escape(name.encode()) + rb":[^\r]*(?:\r\n[ \t][^\r]*)*", r.stdout.split(b"\r\n\r\n")[0])
+		fields = re.findall(rb"(?im)^" + re.escape(name.encode()) + rb":[^\r]*(?:\r\n[ \t][^\r]*)*",
+		                    r.stdout.split(b"\r\n\r\n")[0])
 		self.assertEqual(len(fields), 1, r)
 		self.assertIn(value, " ".join(fields[0].decode().split()))
 
 	@tap.row("HDR-02")
 	def test_bcc(self):
 		"an empty Bcc is dropped or kept empty, one in the params never seen"
-		r = mc.run("--dry-run", "--params", locally.params(self, {"body": "x\n", "bcc": ["secret@example.org"], "headers": {"Bcc": ""}}))
+		r = mc.run("--dry-run", "--params",
+		           locally.params(self, {"body": "x\n", "bcc": ["secret@example.org"], "headers": {"Bcc": ""}}))
 		self.assertEqual(r.code, 0, r)
 		self.assertNotIn(b"secret", r.stdout)
 
 	@tap.row("HDR-04")
 	@tap.table(
-		("umlaut", "M\u00fcller"), ("all of latin-1", "".join(map(chr, range(0xa1, 0x100)))), ("CJK, long", "\u904d\u63a5\u53d7" * 60),
-		("emoji, long", "\U0001f600\U0001f469\u200d\U0001f4bb" * 40), ("one long word", "x" * 60 + "\u00fc" + "y" * 60),
+		("umlaut", "M\u00fcller"), ("all of latin-1", "".join(map(chr, range(0xa1, 0x100)))),
+		("CJK, long", "\u904d\u63a5\u53d7" * 60),
+		("emoji, long", "\U0001f600\U0001f469\u200d\U0001f4bb" * 40),
+		("one long word", "x" * 60 + "\u00fc" + "y" * 60),
 		("ASCII and not", "plain \u00fcber plain \u00e4 words " * 8), ("encoded text as text", "=?utf-8?Q?a=40b?="),
-		("almost encoded", "=? ?= =?x?y?z?="), ("two encoded as text", "=?utf-8?Q?a?= =?utf-8?Q?b?="), ("question marks", "\u00e4?=?=?="),
+		("almost encoded", "=? ?= =?x?y?z?="), ("two encoded as text", "=?utf-8?Q?a?= =?utf-8?Q?b?="),
+		("question marks", "\u00e4?=?=?="),
 		("underscores", "\u00e4_b_c _ __"), ("equals", "=\u00e4==41"), ("combining", "e\u0301" * 50),
-		("RTL", "\u05e9\u05dc\u05d5\u05dd \u202eabc"), ("right at the limit", "\u00e4" * 45), ("one over", "\u00e4" * 46),
-		("spaces between encoded", "\u00e4 \u00f6 \u00fc " * 20 + "x"), ("quotes", '"\u00e4" \\ "b"'), ("parentheses", "(\u00e4) (b)"))
+		("RTL", "\u05e9\u05dc\u05d5\u05dd \u202eabc"), ("right at the limit", "\u00e4" * 45),
+		("one over", "\u00e4" * 46),
+		("spaces between encoded", "\u00e4 \u00f6 \u00fc " * 20 + "x"), ("quotes", '"\u00e4" \\ "b"'),
+		("parentheses", "(\u00e4) (b)"))
 	def test_words(self, text):
 		"four readers read back: {0}"
 		octets = composed(self, "--params", locally.params(self, {"subject": text, "body": "x\n"}))
@@ -198,12 +214,14 @@ class Fields(tap.Case):
 			self.assertEqual(view.subject, text, view.reader)
 
 	@tap.row("HDR-06")
-	@tap.table(("trailing", "a   "), ("leading", "   a"), ("only spaces", "    "), ("only a tab", "\t"), ("many within", "a" + " " * 200 + "b"),
+	@tap.table(("trailing", "a   "), ("leading", "   a"), ("only spaces", "    "), ("only a tab", "\t"),
+	           ("many within", "a" + " " * 200 + "b"),
 	           ("1,000 spaces", " " * 1000), ("spaces and 8-bit", "  \u00e4  "), ("tabs within", "a\t\t\tb"),
 	           ("spaces at the fold", "x" * 68 + " " * 30 + "y" * 60))
 	def test_space(self, text):
 		"white space: {0}"
-		r = mc.run("--dry-run", "--params", locally.params(self, {"subject": text, "body": "x\n", "headers": {"X-A": text}}))
+		r = mc.run("--dry-run", "--params",
+		           locally.params(self, {"subject": text, "body": "x\n", "headers": {"X-A": text}}))
 		self.assertEqual(r.code, 0, r)
 		self.assertEqual(wire.message(r.stdout), [])
 		head = r.stdout.split(b"\r\n\r\n")[0]
@@ -213,36 +231,47 @@ class Fields(tap.Case):
 		self.assertEqual((locally.parsed(r.stdout)["subject"] or "").strip(), text.strip())
 		readers.agree(self, r.stdout)
 
-	# reformime -i gives a quoted string with its backslashes, mblaze ends it there; mblaze prefers the short name for old readers where the real
-	# one is in many pieces.
+	# reformime -i gives a quoted string with its backslashes, mblaze ends it there; mblaze prefers the short
+	# name for old readers where the real one is in many pieces.
 	@tap.row("HDR-07")
 	@tap.table(
-		("quotes", 'a"b".txt', 'a"b".txt', "reformime mblaze"), ("backslash", "a\\b.txt", "b.txt"), ("parents", "../../x.txt", "x.txt"), ("absolute", "/etc/x.txt", "x.txt"),
-		("percent", "100%25.txt", "100%25.txt"), ("apostrophe", "it's ''.txt", "it's ''.txt"), ("star", "a*0*.txt", "a*0*.txt"),
-		("RTL override", "a\u202etxt.exe", "a\u202etxt.exe"), ("255 octets", "\u00e4" * 125 + ".txt.", "\u00e4" * 125 + ".txt.", "mblaze"),
-		("4 KB", "\u00e4" * 2046 + ".txt", "\u00e4" * 2046 + ".txt", "mblaze"), ("4 KB of ASCII", "a" * 4092 + ".txt", "a" * 4092 + ".txt", "mblaze"),
-		("Windows", "C:\\x\\CON.txt", "CON.txt"), ("semicolon", "a;b=c.txt", "a;b=c.txt"), ("encoded word", "=?utf-8?Q?a?=.txt", "=?utf-8?Q?a?=.txt"),
-		("spaces", " a  b .txt", None), ("emoji", "\U0001f600.txt", "\U0001f600.txt"), ("comma", "a,b.txt", "a,b.txt"), ("tab", "a\tb.txt", None))
+		("quotes", 'a"b".txt', 'a"b".txt', "reformime mblaze"), ("backslash", "a\\b.txt", "b.txt"),
+		("parents", "../../x.txt", "x.txt"), ("absolute", "/etc/x.txt", "x.txt"),
+		("percent", "100%25.txt", "100%25.txt"), ("apostrophe", "it's ''.txt", "it's ''.txt"),
+		("star", "a*0*.txt", "a*0*.txt"),
+		("RTL override", "a\u202etxt.exe", "a\u202etxt.exe"),
+		("255 octets", "\u00e4" * 125 + ".txt.", "\u00e4" * 125 + ".txt.", "mblaze"),
+		("4 KB", "\u00e4" * 2046 + ".txt", "\u00e4" * 2046 + ".txt", "mblaze"),
+		("4 KB of ASCII", "a" * 4092 + ".txt", "a" * 4092 + ".txt", "mblaze"),
+		("Windows", "C:\\x\\CON.txt", "CON.txt"), ("semicolon", "a;b=c.txt", "a;b=c.txt"),
+		("encoded word", "=?utf-8?Q?a?=.txt", "=?utf-8?Q?a?=.txt"),
+		("spaces", " a  b .txt", None), ("emoji", "\U0001f600.txt", "\U0001f600.txt"),
+		("comma", "a,b.txt", "a,b.txt"), ("tab", "a\tb.txt", None))
 	def test_filename(self, name, want, blind=""):
 		"a file name that four readers read back: {0}"
-		octets = composed(self, "--params", locally.params(self, {"body": "x\n", "attachments": [{"text": "c\n", "filename": name}]}))
+		octets = composed(self, "--params",
+		                  locally.params(self, {"body": "x\n", "attachments": [{"text": "c\n", "filename": name}]}))
 		trusted = [reader for reader in readers.READERS if reader.__name__ not in blind.split()]
 		for view in readers.agree(self, octets, readers=trusted) if want else readers.views(octets, trusted)[:1]:
 			self.assertEqual(" ".join(view.parts[1].filename.split()), " ".join((want or name).split()), view)
 
 	@tap.row("HDR-07")
-	@tap.table(("NUL", "a\0b"), ("CR", "a\rb"), ("LF", "a\nb"), ("empty", ""), ("dot", "."), ("two dots", ".."), ("only a slash", "/"),
+	@tap.table(("NUL", "a\0b"), ("CR", "a\rb"), ("LF", "a\nb"), ("empty", ""), ("dot", "."), ("two dots", ".."),
+	           ("only a slash", "/"),
 	           ("a directory", "a/"))
 	def test_bad_filename(self, name):
 		"a file name that is none: {0}"
-		refused(self, 65, "--params", locally.params(self, {"body": "x", "attachments": [{"text": "c", "filename": name}]}),
+		refused(self, 65, "--params",
+		        locally.params(self, {"body": "x", "attachments": [{"text": "c", "filename": name}]}),
 		        says="filename")
 
 	@tap.row("HDR-08")
 	@tap.table(
 		("@0", "@0", "Thu, 01 Jan 1970 00:00:00 +0000"), ("2038", "@2147483648", "Tue, 19 Jan 2038 03:14:08 +0000"),
-		("9999", "9999-12-31T23:59:59Z", "Fri, 31 Dec 9999 23:59:59 +0000"), ("+14:00", "2024-02-29T12:00:00+14:00", "Thu, 29 Feb 2024 12:00:00 +1400"),
-		("-12:00", "2024-02-29T12:00:00-12:00", "Thu, 29 Feb 2024 12:00:00 -1200"), ("RFC 5322", "Fri, 21 Nov 1997 09:55:06 -0600", "Fri, 21 Nov 1997 09:55:06 -0600"),
+		("9999", "9999-12-31T23:59:59Z", "Fri, 31 Dec 9999 23:59:59 +0000"),
+		("+14:00", "2024-02-29T12:00:00+14:00", "Thu, 29 Feb 2024 12:00:00 +1400"),
+		("-12:00", "2024-02-29T12:00:00-12:00", "Thu, 29 Feb 2024 12:00:00 -1200"),
+		("RFC 5322", "Fri, 21 Nov 1997 09:55:06 -0600", "Fri, 21 Nov 1997 09:55:06 -0600"),
 		("leap second", "2016-12-31T23:59:60Z", None), ("1969", "@-86400", None))
 	def test_date(self, date, want):
 		"date {0}"
@@ -253,12 +282,14 @@ class Fields(tap.Case):
 				return
 		self.assertEqual(r.code, 0, r)
 		field = re.search(rb"^Date: ([^\r]*)\r\n", r.stdout, re.M).group(1).decode()
-		self.assertRegex(field, r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}$")
+		self.assertRegex(field,
+		                 r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}$")
 		if want:
 			self.assertEqual(re.sub(r", (\d) ", r", 0\1 ", field), want)
 
 	@tap.row("HDR-08")
-	@tap.table("yesterday", "2024-02-30", "2024-13-01", "2024-01-01T25:00:00Z", "@", "@x", "@99999999999999999999", "Mon, 21 Nov 1997 09:55:06 -0600",
+	@tap.table("yesterday", "2024-02-30", "2024-13-01", "2024-01-01T25:00:00Z", "@", "@x", "@99999999999999999999",
+	           "Mon, 21 Nov 1997 09:55:06 -0600",
 	           "10000-01-01T00:00:00Z", "2024-01-01T00:00:00+99:99", "")
 	def test_bad_date(self, date):
 		"a date that is none: {0}"
@@ -284,8 +315,10 @@ class Fields(tap.Case):
 			self.assertRegex(one, rb"^<[0-9a-z.]+@example\.net>$")
 
 	@tap.row("HDR-10")
-	@tap.table(("no brackets", "a@example.net"), ("two", "<a@example.net> <b@example.net>"), ("8-bit", "<\u00e4@example.net>"), ("1 KB", "<" + "a" * 1000 + "@example.net>"),
-	           ("empty", ""), ("no @", "<a>"), ("space", "<a b@example.net>"), ("unclosed", "<a@example.net"), ("text behind", "<a@example.net> x"))
+	@tap.table(("no brackets", "a@example.net"), ("two", "<a@example.net> <b@example.net>"),
+	           ("8-bit", "<\u00e4@example.net>"), ("1 KB", "<" + "a" * 1000 + "@example.net>"),
+	           ("empty", ""), ("no @", "<a>"), ("space", "<a b@example.net>"), ("unclosed", "<a@example.net"),
+	           ("text behind", "<a@example.net> x"))
 	def test_bad_id(self, value):
 		"a Message-ID that is none: {0}"
 		refused(self, 65, "--params", locally.params(self, {"message_id": value, "body": "x"}), says="message_id")

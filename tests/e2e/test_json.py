@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""JSON params, end to end: read strictly, with the place of what is wrong, and never into another header or command."""
+"""JSON params, end to end: read strictly, each error with its place, nothing into another header or command."""
 
 import json
 import os
@@ -18,24 +18,34 @@ PLACE = r": .*job\.json:\d+:\d+: "
 
 # What RFC 8259 does not have. Each stands where a value may stand, in a member "subject".
 NOT_JSON = [
-	"", "tru", "nul", "TRUE", "None", "undefined", "NaN", "Infinity", "-Infinity", "'x'", "x", '"x', '"\\', '"\\x"', '"\\u12"',
-	'"\\u12g4"', '"\\a"', '"\\\'"', '"a\tb"', '"a\nb"', '"\\uD800"', '"\\uDC00"', '"\\uD800x"', '"\\uD800\\u0041"', "01", "-", "-a",
-	"+1", ".5", "5.", "1.e1", "1e", "1e+", "0x1", "1_000", "1 000", "--1", "- 1", "0e", "00", "-01", "[", "]", "[,]", "[1,]",
-	"[,1]", "[1 2]", "[1;2]", "[1", "[\"a\"", "{", "}", "{,}", '{"a"}', '{"a":}', '{"a":1,}', '{a:1}', "{1:1}", "{null:1}",
-	'{"a" "b"}', '{"a":1 "b":2}', '{"a"::1}', '{"a":1', '["a",\n', "[*]", "<x>", "/*c*/ 1", "//c\n1", "#c\n1", "1 2", "\\u0022x\\u0022",
-	"\u00a01", "\u20601", "\ufeff1", "\x0c1", "\x0b1", '"a"b', '"a" "b"', "true false", "[1]]", "{}}", '["a"]x', "[1,2,3,,4]",
+	"", "tru", "nul", "TRUE", "None", "undefined", "NaN", "Infinity", "-Infinity", "'x'", "x", '"x', '"\\', '"\\x"',
+	'"\\u12"',
+	'"\\u12g4"', '"\\a"', '"\\\'"', '"a\tb"', '"a\nb"', '"\\uD800"', '"\\uDC00"', '"\\uD800x"', '"\\uD800\\u0041"',
+	"01", "-", "-a",
+	"+1", ".5", "5.", "1.e1", "1e", "1e+", "0x1", "1_000", "1 000", "--1", "- 1", "0e", "00", "-01", "[", "]", "[,]",
+	"[1,]",
+	"[,1]", "[1 2]", "[1;2]", "[1", "[\"a\"", "{", "}", "{,}", '{"a"}', '{"a":}', '{"a":1,}', '{a:1}', "{1:1}",
+	"{null:1}",
+	'{"a" "b"}', '{"a":1 "b":2}', '{"a"::1}', '{"a":1', '["a",\n', "[*]", "<x>", "/*c*/ 1", "//c\n1", "#c\n1", "1 2",
+	"\\u0022x\\u0022",
+	"\u00a01", "\u20601", "\ufeff1", "\x0c1", "\x0b1", '"a"b', '"a" "b"', "true false", "[1]]", "{}}", '["a"]x',
+	"[1,2,3,,4]",
 ]
 # What it has, in the same place.
 JSON = [
-	'"x"', '""', '"\\u0041"', '"\\u00e9"', '"\\uD834\\uDD1E"', '"\\/"', '"\\"\\\\"', '"\u2028"', '"\U0001f600"', ' "x" ', '\t"x"\r\n',
+	'"x"', '""', '"\\u0041"', '"\\u00e9"', '"\\uD834\\uDD1E"', '"\\/"', '"\\"\\\\"', '"\u2028"', '"\U0001f600"',
+	' "x" ', '\t"x"\r\n',
 	'"\\ufffe"', '"\\u007f"', '"\ufdd0"', '"null"',
 ]
 # What readers differ on: the list of what we do. All refused.
 EITHER = [
-	("lone continuation", b'"\x80"'), ("overlong slash", b'"\xc0\xaf"'), ("overlong NUL", b'"\xc0\x80"'), ("surrogate", b'"\xed\xa0\x80"'),
-	("over U+10FFFF", b'"\xf4\x90\x80\x80"'), ("five octets", b'"\xf8\x88\x80\x80\x80"'), ("cut off", b'"\xe2\x82"'), ("latin-1", b'"\xe9"'),
+	("lone continuation", b'"\x80"'), ("overlong slash", b'"\xc0\xaf"'), ("overlong NUL", b'"\xc0\x80"'),
+	("surrogate", b'"\xed\xa0\x80"'),
+	("over U+10FFFF", b'"\xf4\x90\x80\x80"'), ("five octets", b'"\xf8\x88\x80\x80\x80"'), ("cut off", b'"\xe2\x82"'),
+	("latin-1", b'"\xe9"'),
 	("0xff", b'"\xff"'), ("lone high surrogate escape", b'"\\uDADA"'), ("two high surrogates", b'"\\uD800\\uD800"'),
-	("inverted surrogates", b'"\\uDd1e\\uD834"'), ("huge exponent", b"1e999"), ("huge negative", b"-1e999"), ("very big integer", b"1" * 400),
+	("inverted surrogates", b'"\\uDd1e\\uD834"'), ("huge exponent", b"1e999"), ("huge negative", b"-1e999"),
+	("very big integer", b"1" * 400),
 	("over 2^53", b"9007199254740993"), ("depth 1000", b"[" * 1000 + b"]" * 1000),
 ]
 
@@ -82,7 +92,8 @@ class Syntax(tap.Case):
 		self.refuse(with_subject(octets))
 
 	@tap.row("JSN-03")
-	@tap.table(("UTF-8 BOM", b"\xef\xbb\xbf{}"), ("UTF-16 LE", "{}".encode("utf-16")), ("UTF-16 BE", "{}".encode("utf-16-be")),
+	@tap.table(("UTF-8 BOM", b"\xef\xbb\xbf{}"), ("UTF-16 LE", "{}".encode("utf-16")),
+	           ("UTF-16 BE", "{}".encode("utf-16-be")),
 	           ("UTF-32", "{}".encode("utf-32")))
 	def test_encoding(self, octets):
 		"another encoding: {0}"
@@ -101,8 +112,10 @@ class Syntax(tap.Case):
 	@tap.row("JSN-06", "JSN-07")
 	@tap.table(
 		("TO", {"TO": "x"}, ["TO", "to"]), ("To", {"To": "x"}, ["To", "to"]), ("tO", {"tO": "x"}, ["tO", "to"]),
-		("subjct", {"subjct": "x"}, ["subjct", "did you mean 'subject'"]), ("nonsense", {"qqqqqqq": 1}, ["qqqqqqq", "unknown"]),
-		("output", {"output": "/tmp/x"}, ["output"]), ("params", {"params": "x"}, ["params"]), ("help", {"help": True}, ["help"]),
+		("subjct", {"subjct": "x"}, ["subjct", "did you mean 'subject'"]),
+		("nonsense", {"qqqqqqq": 1}, ["qqqqqqq", "unknown"]),
+		("output", {"output": "/tmp/x"}, ["output"]), ("params", {"params": "x"}, ["params"]),
+		("help", {"help": True}, ["help"]),
 		("in an attachment", {"attachments": [{"pth": "x"}]}, ["attachments[0].pth", "did you mean 'path'"]),
 		("in a recipient", {"to": [{"addres": "x"}]}, ["to[0].addres", "did you mean 'address'"]),
 		("in a part", {"body": {"parts": [{"boddy": "x"}]}}, ["body.parts[0].boddy", "did you mean 'body'"]),
@@ -114,14 +127,16 @@ class Syntax(tap.Case):
 		self.assertNotIn("\x1b", r.stderr)
 
 	@tap.table(("the same", '{"subject": "a", "subject": "b"}'), ("alias", '{"helo_name": "a", "domain": "b"}'),
-	           ("escaped", '{"subject": "a", "s\\u0075bject": "b"}'), ("nested", '{"attachments": [{"path": "a", "path": "b"}]}'))
+	           ("escaped", '{"subject": "a", "s\\u0075bject": "b"}'),
+	           ("nested", '{"attachments": [{"path": "a", "path": "b"}]}'))
 	def test_twice(self, text):
 		"a key twice, {0}"
 		self.refuse(text)
 
 	@tap.row("JSN-09")
 	@tap.table(*[(f"{text}: {code}", text, code) for text, code in (
-		("25.0", 0), ("25", 0), ("25.5", 65), ("1e2", 65), ("-0", 65), ("2147483648", 65), ("9007199254740993", 65), ("1e999", 65),
+		("25.0", 0), ("25", 0), ("25.5", 65), ("1e2", 65), ("-0", 65), ("2147483648", 65), ("9007199254740993", 65),
+		("1e999", 65),
 		("-25", 65), ("65536", 65), ("25.00000000000000000000000000000000001", 65), ("true", 65), ("null", 65))])
 	def test_number(self, text, code):
 		"port {0}"
@@ -132,7 +147,8 @@ class Syntax(tap.Case):
 			self.assertRegex(r.stderr, PLACE + "port")
 
 	@tap.row("JSN-10")
-	@tap.table(("empty file", "", 65), ("white space", " \n\t ", 65), ("null", "null", 65), ("[]", "[]", 65), ('"x"', '"x"', 65),
+	@tap.table(("empty file", "", 65), ("white space", " \n\t ", 65), ("null", "null", 65), ("[]", "[]", 65),
+	           ('"x"', '"x"', 65),
 	           ("{}", "{}", 64), ("a list of objects", '[{"to": "x"}]', 65))
 	def test_no_object(self, text, code):
 		"no object: {0}"
@@ -140,7 +156,8 @@ class Syntax(tap.Case):
 		refused(self, code, "--params", path)
 
 	@tap.row("JSN-13")
-	@tap.table(("text", "{} x"), ("a second document", "{}{}"), ("a second, on its own line", "{}\n{}\n"), ("a comma", "{},"),
+	@tap.table(("text", "{} x"), ("a second document", "{}{}"), ("a second, on its own line", "{}\n{}\n"),
+	           ("a comma", "{},"),
 	           ("a brace", "{}}"), ("a comment", "{} // end"))
 	def test_trailing(self, text):
 		"behind the end: {0}"
@@ -181,7 +198,8 @@ class Types(tap.Case):
 		return {kind} if isinstance(kind, str) else set(kind)
 
 	@tap.row("JSN-08")
-	@tap.table(("string", "string", '"\\u0001?"'), ("integer", "integer", "-7"), ("boolean", "boolean", "true"), ("null", "null", "null"),
+	@tap.table(("string", "string", '"\\u0001?"'), ("integer", "integer", "-7"), ("boolean", "boolean", "true"),
+	           ("null", "null", "null"),
 	           ("array", "array", "[[0]]"), ("object", "object", '{"?": 0}'))
 	def test_matrix(self, kind, text):
 		"a value of type {0}, for each key that does not take one: refused, and the key is named"
@@ -207,7 +225,8 @@ class Types(tap.Case):
 		plain = {"from": FROM, "to": [TO], "subject": "s", "body": "text\n", "timeout": 5, "connect_timeout": 2}
 		with fake.Server() as server:
 			for key, form in self.SCHEMA["properties"].items():
-				if "string" not in self.takes(form) or key in ("server", "unix_socket", "proxy", "interface", "password", "oauth2_token",
+				if "string" not in self.takes(form) or key in ("server", "unix_socket", "proxy", "interface",
+				                                               "password", "oauth2_token",
 				                                               "username", "user", "tls_key_file"):
 					continue
 				with self.subTest(key):
@@ -216,7 +235,8 @@ class Types(tap.Case):
 	def one(self, server, members, key, payload, octets):
 		for drop in {"body_file": ["body"], "message_file": ["body", "subject"], "rcpt": ["to"]}.get(key, ()):
 			members.pop(drop, None)
-		value = ("a@x.example" if key in ("from", "sender", "envelope_from", "to", "cc", "bcc", "rcpt", "reply_to") else "x")
+		value = ("a@x.example"
+		         if key in ("from", "sender", "envelope_from", "to", "cc", "bcc", "rcpt", "reply_to") else "x")
 		members[key] = "\ue000"
 		members = {k: v for k, v in members.items() if v is not None}
 		text = json.dumps(members).encode().replace(b"\\ue000", value.encode() + injections.in_json(payload))
@@ -236,8 +256,10 @@ class Types(tap.Case):
 		names = [n.lower() for n in session.messages[0].parsed().keys()]
 		self.assertNotIn("bcc", names)
 		self.assertEqual(len(set(names)), len(names), names)
-		known = {"date", "from", "to", "cc", "sender", "reply-to", "subject", "message-id", "in-reply-to", "references", "mime-version",
-		         "content-type", "content-transfer-encoding", "auto-submitted", "importance", "priority", "x-priority", "x-msmail-priority"}
+		known = {"date", "from", "to", "cc", "sender", "reply-to", "subject", "message-id", "in-reply-to",
+		         "references", "mime-version",
+		         "content-type", "content-transfer-encoding", "auto-submitted", "importance", "priority",
+		         "x-priority", "x-msmail-priority"}
 		self.assertEqual(set(names) - known, set())
 
 
@@ -257,7 +279,8 @@ class Sources(tap.Case):
 		"params from a process substitution, in pieces"
 		script = '"$1" --dry-run --params <(head -c 20 "$2"; sleep 0.3; tail -c +21 "$2")'
 		path = self.write("job.json", self.GOOD)
-		run = subprocess.run(["bash", "-c", script, "bash", mc.BINARY, path], capture_output=True, timeout=20 * mc.SLOW,
+		run = subprocess.run(["bash", "-c", script, "bash", mc.BINARY, path], capture_output=True,
+		                     timeout=20 * mc.SLOW,
 		                     env=mc.environment())
 		self.assertEqual(run.returncode, 0, run)
 		self.assertIn(b"Subject: from a pipe\r\n", run.stdout)
@@ -286,7 +309,8 @@ class Sources(tap.Case):
 		self.assertLess(time.monotonic() - began, 3 * mc.SLOW, r)
 
 	@tap.row("JSN-16")
-	@tap.table(("a directory", "/tmp", (66,)), ("/dev/zero", "/dev/zero", (66,)), ("missing", "/nonexistent/job.json", (66,)),
+	@tap.table(("a directory", "/tmp", (66,)), ("/dev/zero", "/dev/zero", (66,)),
+	           ("missing", "/nonexistent/job.json", (66,)),
 	           ("through a file", "/etc/passwd/job.json", (66,)), ("too long a name", "/" + "x" * 5000, (66,)),
 	           ("an empty name", "", (64, 66)), ("/dev/null", "/dev/null", (65, 66)))
 	def test_no_file(self, path, codes):
@@ -325,22 +349,27 @@ class Sources(tap.Case):
 
 	@tap.row("JSN-17")
 	@tap.table(
-		("body_file", {"body_file": "-"}), ("html_file", {"body": "x", "html_file": "-"}), ("body", {"body": {"file": "-"}}),
-		("fd 0", {"body": {"fd": 0}}), ("attachment", {"body": "x", "attachments": [{"fd": 0}]}), ("message_file", {"message_file": "-"}),
+		("body_file", {"body_file": "-"}), ("html_file", {"body": "x", "html_file": "-"}),
+		("body", {"body": {"file": "-"}}),
+		("fd 0", {"body": {"fd": 0}}), ("attachment", {"body": "x", "attachments": [{"fd": 0}]}),
+		("message_file", {"message_file": "-"}),
 		("deep", {"body": {"parts": [{"body": "x"}, {"body": {"parts": [{"body": {"file": "-"}}]}}]}}),
 		("secret", {"body": "x", "username": "u", "password": {"fd": 0}}))
 	def test_both(self, members):
 		"params and {0} from standard input: 64"
 		for name in ("-", "/dev/stdin"):
-			refused(self, 64, "--params", name, input=json.dumps({"from": FROM, "to": [TO], **members}), says="standard input")
+			refused(self, 64, "--params", name, input=json.dumps({"from": FROM, "to": [TO], **members}),
+			        says="standard input")
 
 	@tap.row("JSN-17")
 	def test_both_flag(self):
 		"params from standard input and --body-file -: 64"
-		refused(self, 64, "--params", "-", "--body-file", "-", input=json.dumps({"from": FROM, "to": [TO]}), says="standard input")
+		refused(self, 64, "--params", "-", "--body-file", "-", input=json.dumps({"from": FROM, "to": [TO]}),
+		        says="standard input")
 
 	@tap.row("JSN-18")
-	@tap.table(("password", {"username": "u", "password": "hunter2secret"}), ("oauth2_token", {"username": "u", "oauth2_token": "hunter2secret"}),
+	@tap.table(("password", {"username": "u", "password": "hunter2secret"}),
+	           ("oauth2_token", {"username": "u", "oauth2_token": "hunter2secret"}),
 	           ("proxy", {"proxy": "socks5h://u:hunter2secret@127.0.0.1:1"}))
 	def test_mode(self, members):
 		"a literal secret in a file that everybody can read: 77 and chmod ({0})"
@@ -377,7 +406,8 @@ class Large(tap.Case):
 	@tap.row("JSN-11")
 	@tap.table(
 		("1,000,000 keys", lambda: "{" + ",".join(f'"k{n}":1' for n in range(1000000)) + "}"),
-		("a key of 1 MB", lambda: '{"' + "k" * 1000000 + '": 1}'), ("3,000,000 values", lambda: '{"to": [' + "0," * 3000000 + "0]}"),
+		("a key of 1 MB", lambda: '{"' + "k" * 1000000 + '": 1}'),
+		("3,000,000 values", lambda: '{"to": [' + "0," * 3000000 + "0]}"),
 		("1,000,000 equal keys", lambda: "{" + '"a":1,' * 1000000 + '"a":1}'))
 	def test_refused(self, make):
 		"{0}: refused in linear time"
@@ -397,7 +427,8 @@ class Large(tap.Case):
 
 	@tap.row("JSN-12")
 	@tap.table(("array, 998", "[", "]", 998), ("array, 999", "[", "]", 999), ("array, 1000", "[", "]", 1000),
-	           ("array, 1,000,000", "[", "]", 1000000), ("object, 999", '{"a":', "}", 999), ("object, 1,000,000", '{"a":', "}", 1000000))
+	           ("array, 1,000,000", "[", "]", 1000000), ("object, 999", '{"a":', "}", 999),
+	           ("object, 1,000,000", '{"a":', "}", 1000000))
 	def test_nesting(self, left, right, depth):
 		"a stack of 256 KiB and nesting that means nothing: {0}"
 		path = self.write("job.json", '{"subject": ' + left * (depth - 1) + "0" + right * (depth - 1) + "}")

@@ -18,8 +18,10 @@ HEAD = f"From: {FROM}\r\nTo: {TO}\r\nSubject: ready\r\n\r\n".encode()
 SMUGGLED = b"MAIL FROM:<e@x.example>\r\nRCPT TO:<f@x.example>\r\nDATA\r\nsmuggled\r\n.\r\n"
 # What somebody's receiver takes for the end of the message.
 ENDS = [
-	("LF . LF", b"\n.\n"), ("LF . CR", b"\n.\r"), ("CR . LF", b"\r.\n"), ("CR . CR", b"\r.\r"), ("LF . CRLF", b"\n.\r\n"),
-	("CR . CRLF", b"\r.\r\n"), ("CRLF . CR CRLF", b"\r\n.\r\r\n"), ("CR CRLF . CR CRLF", b"\r\r\n.\r\r\n"), ("CRLF . LF", b"\r\n.\n"),
+	("LF . LF", b"\n.\n"), ("LF . CR", b"\n.\r"), ("CR . LF", b"\r.\n"), ("CR . CR", b"\r.\r"),
+	("LF . CRLF", b"\n.\r\n"),
+	("CR . CRLF", b"\r.\r\n"), ("CRLF . CR CRLF", b"\r\n.\r\r\n"), ("CR CRLF . CR CRLF", b"\r\r\n.\r\r\n"),
+	("CRLF . LF", b"\r\n.\n"),
 	("CRLF . CRLF", b"\r\n.\r\n"), ("CRLF . at the end", None), ("dot first", b""),
 ]
 RECEIVERS = ("strict", "lf", "cr")
@@ -44,9 +46,12 @@ class Ends(tap.Case):
 		path = self.write("a.txt", text)
 		ways = {
 			"text": ([*ARGS, TO], text), "html": ([*ARGS, "--body", "x", "--html-file", path, TO], b""),
-			"body file": ([*ARGS, "--body-file", path, TO], b""), "attachment": ([*ARGS, "--body", "x", "-a", path, TO], b""),
-			"attachment as 7bit": ([*ARGS, "--body", "x", "-a", json.dumps({"path": path, "encoding": "7bit"}), TO], b""),
-			"message/rfc822": ([*ARGS, "--body", "x", "-a", json.dumps({"path": self.write("m.eml", HEAD + text), "type": "message/rfc822"}),
+			"body file": ([*ARGS, "--body-file", path, TO], b""),
+			"attachment": ([*ARGS, "--body", "x", "-a", path, TO], b""),
+			"attachment as 7bit": ([*ARGS, "--body", "x", "-a", json.dumps({"path": path, "encoding": "7bit"}), TO],
+			                       b""),
+			"message/rfc822": ([*ARGS, "--body", "x", "-a",
+			                    json.dumps({"path": self.write("m.eml", HEAD + text), "type": "message/rfc822"}),
 			                    TO], b""),
 			"ready": (["--message-file", "-", "--envelope-from", FROM, TO], HEAD + text),
 		}
@@ -74,7 +79,8 @@ class Ends(tap.Case):
 			self.assertEqual(one_newline(data.split(b"\r\n\r\n", 1)[1]), one_newline(text))
 
 	@tap.row("MSG-01")
-	@tap.table(("text", [*ARGS, TO], b"a\r\n\0.\r\nb"), ("ready", ["--message-file", "-", "--envelope-from", FROM, TO], HEAD + b"a\r\n\0.\r\nb"))
+	@tap.table(("text", [*ARGS, TO], b"a\r\n\0.\r\nb"),
+	           ("ready", ["--message-file", "-", "--envelope-from", FROM, TO], HEAD + b"a\r\n\0.\r\nb"))
 	def test_nul(self, argv, octets):
 		"NUL in {0}: refused"
 		refused(self, 65, *argv, input=octets, says="NUL")
@@ -89,7 +95,8 @@ class Ends(tap.Case):
 			for shift in range(5):
 				text = (line * (length // len(line) + 1))[:length - shift - 1] + b"\r\n.\r\n" + b"behind\n"
 				path = self.write("t", text)
-				for argv in ([*ARGS, TO], [*ARGS, "--body-file", path, TO], ["--message-file", "-", "--envelope-from", FROM, TO]):
+				for argv in ([*ARGS, TO], [*ARGS, "--body-file", path, TO],
+				             ["--message-file", "-", "--envelope-from", FROM, TO]):
 					ready = "--message-file" in argv
 					message = delivered(self, server, *argv, input=(HEAD if ready else b"") + text)
 					self.assertEqual(message.data.split(b"\r\n\r\n", 1)[1], canonical(text))
@@ -99,11 +106,13 @@ class Text(tap.Case):
 	def read(self, octets, *argv, **how):
 		"""The text that four readers see of a message with @octets as its text."""
 		data = composed(self, *argv, *ARGS, TO, input=octets, **how)
-		readers.agree(self, data, parts=[("text/plain", None, None, octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))])
+		readers.agree(self, data,
+		              parts=[("text/plain", None, None, octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))])
 		return data
 
 	@tap.row("MSG-03")
-	@tap.table(("LF", b"a\nb\n"), ("CRLF", b"a\r\nb\r\n"), ("CR", b"a\rb\r"), ("mixed", b"a\nb\r\nc\rd\n\re\r\n\n"), ("CR CR LF", b"a\r\r\nb\r\n"),
+	@tap.table(("LF", b"a\nb\n"), ("CRLF", b"a\r\nb\r\n"), ("CR", b"a\rb\r"), ("mixed", b"a\nb\r\nc\rd\n\re\r\n\n"),
+	           ("CR CR LF", b"a\r\r\nb\r\n"),
 	           ("no end", b"a\nb"), ("only CR", b"\r"), ("LF CR", b"a\n\rb"))
 	def test_newlines(self, text):
 		"one canonical form of {0}"
@@ -115,7 +124,8 @@ class Text(tap.Case):
 	@tap.table(*[(str(n), n) for n in (76, 77, 78, 79, 997, 998, 999, 1000, 100000)])
 	def test_line(self, length):
 		"a line of {0} characters, of ASCII and not"
-		for text in (b"x" * length + b"\nend\n", b"end\n" + b"x" * length, "\u00e4".encode() * (length // 2) + b"\n", b"\xff" * length + b"\n"):
+		for text in (b"x" * length + b"\nend\n", b"end\n" + b"x" * length, "\u00e4".encode() * (length // 2) + b"\n",
+		             b"\xff" * length + b"\n"):
 			data = composed(self, *ARGS, TO, input=text)
 			self.assertEqual(one_newline(leaves(data)[0]), one_newline(text))
 			self.assertLessEqual(max(map(len, data.split(b"\r\n"))), 998)
@@ -132,12 +142,18 @@ class Text(tap.Case):
 
 	@tap.row("MSG-05", "MSG-09")
 	@tap.table(
-		("trailing space", b"a \nb\n"), ("trailing tab", b"a\t\nb\t\n"), ("only blanks", b"   \n\t\n"), ("From", b"From here\n>From there\nFrom \n"),
-		("equals", b"a=b=3D==\n=\n=20\n"), ("final space", b"end "), ("final tab", b"end\t"), ("final equals", b"end="), ("empty", b""),
-		("one octet", b"x"), ("one newline", b"\n"), ("newlines", b"\n\n\n\n"), ("dots", b".\n..\n...\n.\n"), ("a dot", b"."), ("a space", b" "),
-		("a tab line in 8-bit", "\u00e4\t\n \t\u00f6 \n".encode()), ("soft break at 75", b"x" * 74 + "\u00e4".encode() + b"\n"),
-		("soft break at 76", b"x" * 75 + "\u00e4".encode() + b" \n"), ("space at the soft break", b"x" * 74 + b"  " + "\u00e4\n".encode()),
-		("two hyphens", b"--\n-- \n--=_\n"), ("control characters", b"\x01\x1b[31m\x7f\x0b\x0c\n"), ("blank line first", b"\n\nx\n"),
+		("trailing space", b"a \nb\n"), ("trailing tab", b"a\t\nb\t\n"), ("only blanks", b"   \n\t\n"),
+		("From", b"From here\n>From there\nFrom \n"),
+		("equals", b"a=b=3D==\n=\n=20\n"), ("final space", b"end "), ("final tab", b"end\t"),
+		("final equals", b"end="), ("empty", b""),
+		("one octet", b"x"), ("one newline", b"\n"), ("newlines", b"\n\n\n\n"), ("dots", b".\n..\n...\n.\n"),
+		("a dot", b"."), ("a space", b" "),
+		("a tab line in 8-bit", "\u00e4\t\n \t\u00f6 \n".encode()),
+		("soft break at 75", b"x" * 74 + "\u00e4".encode() + b"\n"),
+		("soft break at 76", b"x" * 75 + "\u00e4".encode() + b" \n"),
+		("space at the soft break", b"x" * 74 + b"  " + "\u00e4\n".encode()),
+		("two hyphens", b"--\n-- \n--=_\n"), ("control characters", b"\x01\x1b[31m\x7f\x0b\x0c\n"),
+		("blank line first", b"\n\nx\n"),
 		("looks like a field", b"Bcc: e@x.example\n\nx\n"))
 	def test_edges(self, text):
 		"an edge of the encodings that four readers read back: {0}"
@@ -165,7 +181,8 @@ class Text(tap.Case):
 			self.assertEqual(server.lint, [])
 
 	@tap.row("MSG-07")
-	@tap.table(("latin-1", b"gr\xfc\xdfe\n"), ("overlong", b"\xc0\xaf\n"), ("surrogate", b"\xed\xa0\x80\n"), ("cut off", b"a\xe2\x82\n"), ("0xff", b"a\xff\xfe\n"),
+	@tap.table(("latin-1", b"gr\xfc\xdfe\n"), ("overlong", b"\xc0\xaf\n"), ("surrogate", b"\xed\xa0\x80\n"),
+	           ("cut off", b"a\xe2\x82\n"), ("0xff", b"a\xff\xfe\n"),
 	           ("five octets", b"\xf8\x88\x80\x80\x80\n"))
 	def test_invalid(self, text):
 		"not UTF-8, {0}: unknown-8bit from a file or pipe, refused where UTF-8 was asked for or it is JSON"
@@ -186,15 +203,19 @@ class Text(tap.Case):
 		refused(self, 65, *ARGS, TO, input="text\n".encode("utf-16-be"), says="NUL")
 
 	@tap.row("MSG-08")
-	@tap.table(*[(c, c, t) for c, t in (("iso-8859-1", "gr\u00fc\u00dfe\n"), ("koi8-r", "\u043f\u0440\u0438\n"), ("windows-1252", "\u20ac\n"),
-	                                    ("utf-8", "\u20ac\n"), ("us-ascii", "plain\n"), ("ISO-2022-JP", "\u3042\u3044\n"))])
+	@tap.table(*[(c, c, t) for c,
+	             t in (("iso-8859-1", "gr\u00fc\u00dfe\n"), ("koi8-r", "\u043f\u0440\u0438\n"),
+	                   ("windows-1252", "\u20ac\n"),
+	                                    ("utf-8", "\u20ac\n"), ("us-ascii", "plain\n"),
+	                                    ("ISO-2022-JP", "\u3042\u3044\n"))])
 	def test_charset(self, charset, text):
 		"text of a charset that was given: {0}"
 		data = composed(self, *ARGS, TO, "--charset", charset, input=text.encode(charset))
 		self.assertEqual(locally.parsed(data).get_content().replace("\r", ""), text)
 
 	@tap.row("MSG-08")
-	@tap.table(("unknown", "klingon"), ("with quotes", '"utf-8"'), ("CRLF", "utf-8\r\nBcc: e@x"), ("1 KB", "x" * 1024), ("empty", ""), ("space", "utf 8"))
+	@tap.table(("unknown", "klingon"), ("with quotes", '"utf-8"'), ("CRLF", "utf-8\r\nBcc: e@x"),
+	           ("1 KB", "x" * 1024), ("empty", ""), ("space", "utf 8"))
 	def test_bad_charset(self, name):
 		"a charset that is none: {0}"
 		refused(self, 64, *ARGS, TO, "--charset", name, input="x\n", says="charset")
@@ -207,7 +228,8 @@ class Size(tap.Case):
 	def test_exact(self):
 		"SIZE is what arrives, for every shape and length of text and attachment"
 		lengths = (0, 1, 2, 3, 56, 57, 58, 75, 76, 77, 113, 114, 115, 997, 998, 999, 4096, 65535, 65536, 65537)
-		units = (b"x", b"x\n", b".\n", b"\r\n", "\u00e4".encode(), b"\xff", b"a = b\t\n", b"\r", b"0123456789" * 7 + b"\n", b"From x\n", b"\n.")
+		units = (b"x", b"x\n", b".\n", b"\r\n", "\u00e4".encode(), b"\xff", b"a = b\t\n", b"\r",
+		         b"0123456789" * 7 + b"\n", b"From x\n", b"\n.")
 		with fake.Server() as server:
 			for length, unit in itertools.product(lengths, units):
 				text = (unit * (length // len(unit) + 1))[:length]
@@ -227,7 +249,8 @@ class Size(tap.Case):
 				self.assertEqual(int(message.mail_params["SIZE"]), len(message.data), body)
 
 	@tap.row("MSG-15")
-	@tap.table(("no limit", "SIZE 0", 0), ("without a number", "SIZE", 0), ("more", 1, 0), ("equal", 0, 0), ("one less", -1, 69), ("1", "SIZE 1", 69),
+	@tap.table(("no limit", "SIZE 0", 0), ("without a number", "SIZE", 0), ("more", 1, 0), ("equal", 0, 0),
+	           ("one less", -1, 69), ("1", "SIZE 1", 69),
 	           ("2^64", "SIZE 18446744073709551616", 0), ("negative", "SIZE -1", 0), ("absent", "DSN", 0))
 	def test_limit(self, keyword, code):
 		"the server's limit: {0}"
@@ -253,10 +276,12 @@ class Parts(tap.Case):
 		path = self.write("t", text)
 		data = composed(self, *ARGS, "--body-file", path, "-a", path, TO)
 		self.assertNotIn(boundary, re.findall(rb'boundary="?([^"\r;]+)', data))
-		readers.agree(self, data, parts=[("text/plain", None, None, text), ("application/octet-stream", "t", None, text)])
+		readers.agree(self, data,
+		              parts=[("text/plain", None, None, text), ("application/octet-stream", "t", None, text)])
 
 	@tap.row("MSG-10")
-	@tap.table(("70 characters", "b" * 70), ("71 characters", "b" * 71), ("with a space at the end", "b "), ("ordinary", "simple boundary"))
+	@tap.table(("70 characters", "b" * 70), ("71 characters", "b" * 71), ("with a space at the end", "b "),
+	           ("ordinary", "simple boundary"))
 	def test_boundary_given(self, boundary):
 		"a boundary that was asked for: {0}"
 		form = {"parts": [{"body": f"--{boundary}\nx\n--{boundary}--\n"}, {"body": "second\n"}]}
@@ -294,7 +319,8 @@ class Parts(tap.Case):
 		self.assertEqual(wire.message(r.stdout), [])
 		self.assertEqual(r.stdout.count(b"Content-Type: multipart/mixed"), depth)
 		ready = self.write("ready.eml", r.stdout)
-		again = mc.run("-c", script, mc.BINARY, "--dry-run", "--message-file", ready, "--envelope-from", FROM, TO, executable="/bin/sh",
+		again = mc.run("-c", script, mc.BINARY, "--dry-run", "--message-file", ready, "--envelope-from", FROM, TO,
+		               executable="/bin/sh",
 		               wrap=[], stdout=True)
 		self.assertEqual(again.stdout, r.stdout)
 
@@ -305,7 +331,9 @@ class Parts(tap.Case):
 		content = bytes(i * 7 % 256 for i in range(length))
 		path = self.write("a.bin", content)
 		data = composed(self, *ARGS, "--body", "text\n", "-a", path, TO)
-		readers.agree(self, data, parts=[("text/plain", None, None, b"text\n"), ("application/octet-stream", "a.bin", None, content)])
+		readers.agree(self, data,
+		              parts=[("text/plain", None, None, b"text\n"),
+		                     ("application/octet-stream", "a.bin", None, content)])
 		coded = data.split(b"filename=a.bin\r\n\r\n")[1].split(b"\r\n--")[0]
 		self.assertTrue(all(len(l) == 76 for l in coded.split(b"\r\n")[:-1]))
 
@@ -329,7 +357,8 @@ class Parts(tap.Case):
 		path = os.path.join(self.tempdir(), "huge.bin")
 		with open(path, "wb") as f:
 			f.truncate(size)
-		fixed = ["--date", "@1700000000", "--zone", "+0000", "--message-id", "<x@example.net>", *ARGS, "--body", "x", TO]
+		fixed = ["--date", "@1700000000", "--zone", "+0000", "--message-id", "<x@example.net>", *ARGS, "--body", "x",
+		         TO]
 		small = self.write("huge.bin", b"abc")
 		overhead = len(composed(self, *fixed, "-a", small)) - 4
 		groups = (size + 2) // 3 * 4
@@ -369,22 +398,29 @@ class Parts(tap.Case):
 
 	@tap.row("MSG-16")
 	@tap.table(
-		("the same twice", [{"text": "a", "content_id": "x"}, {"text": "b", "content_id": "x"}], 65), ("CRLF", [{"text": "a", "content_id": "x\r\ny"}], 65),
-		(">", [{"text": "a", "content_id": "x>y"}], 65), ("two", [{"text": "a", "content_id": "<a@b><c@d>"}], 65), ("empty", [{"text": "a", "content_id": ""}], 65),
-		("space", [{"text": "a", "content_id": "a b"}], 65), ("missing file", [{"path": "/nonexistent", "content_id": "x"}], 66),
+		("the same twice", [{"text": "a", "content_id": "x"}, {"text": "b", "content_id": "x"}], 65),
+		("CRLF", [{"text": "a", "content_id": "x\r\ny"}], 65),
+		(">", [{"text": "a", "content_id": "x>y"}], 65), ("two", [{"text": "a", "content_id": "<a@b><c@d>"}], 65),
+		("empty", [{"text": "a", "content_id": ""}], 65),
+		("space", [{"text": "a", "content_id": "a b"}], 65),
+		("missing file", [{"path": "/nonexistent", "content_id": "x"}], 66),
 		("a directory", [{"path": "/tmp", "content_id": "x"}], 66))
 	def test_bad_cid(self, attachments, code):
 		"Content-ID: {0}"
-		refused(self, code, "--params", params(self, {"body": "x", "html": "<img src='cid:x'>", "attachments": attachments}))
+		refused(self, code, "--params",
+		        params(self, {"body": "x", "html": "<img src='cid:x'>", "attachments": attachments}))
 
 	@tap.row("MSG-17")
 	def test_exact(self):
 		"calendar, zip, signature and a signed part arrive octet for octet"
 		signed = b"Content-Type: text/plain\r\n\r\nsigned text \r\n-- \r\n\r\n"
 		contents = {
-			"invite.ics": b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nSUMMARY:\xc3\xa4\r\nEND:VCALENDAR\r\n", "a.zip": b"PK\x03\x04" + os.urandom(3000),
-			"lf.txt": b"line\nline\n", "cr.txt": b"line\rline\r", "trailing.txt": b"a \nb\t\n\n\n", "nul.txt": b"a\0b\n", "latin.txt": b"\xe4\n",
-			"signature.asc": b"-----BEGIN PGP SIGNATURE-----\r\n\r\niQ==\r\n=abcd\r\n-----END PGP SIGNATURE-----\r\n", "empty.bin": b"", "signed.eml.txt": signed,
+			"invite.ics": b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nSUMMARY:\xc3\xa4\r\nEND:VCALENDAR\r\n",
+			"a.zip": b"PK\x03\x04" + os.urandom(3000),
+			"lf.txt": b"line\nline\n", "cr.txt": b"line\rline\r", "trailing.txt": b"a \nb\t\n\n\n",
+			"nul.txt": b"a\0b\n", "latin.txt": b"\xe4\n",
+			"signature.asc": b"-----BEGIN PGP SIGNATURE-----\r\n\r\niQ==\r\n=abcd\r\n-----END PGP SIGNATURE-----\r\n",
+			"empty.bin": b"", "signed.eml.txt": signed,
 			"dots": b".\r\n..\r\n\r\n.\r\n",
 		}
 		argv = []
@@ -402,7 +438,9 @@ class Parts(tap.Case):
 	@tap.row("MSG-17")
 	def test_encoded(self):
 		"what is encoded already is sent as it is"
-		form = {"parts": [{"body": "x\n"}, {"headers": {"content-type": "image/png", "content-transfer-encoding": "base64"}, "encoded": True,
+		form = {"parts": [{"body": "x\n"},
+		                  {"headers": {"content-type": "image/png", "content-transfer-encoding": "base64"},
+		                   "encoded": True,
 		                                    "body": "aGVs\r\nbG8=\r\n"}]}
 		data = composed(self, "--params", params(self, {"body": form}))
 		self.assertIn(b"\r\n\r\naGVs\r\nbG8=\r\n", data)
@@ -412,7 +450,8 @@ class Parts(tap.Case):
 	def test_same(self):
 		"the same input twice: the same octets but for what is random, and those between sessions"
 		blob = self.write("a.bin", os.urandom(10000))
-		fixed = ["--date", "@1700000000", "--zone", "+0000", "--message-id", "<x@example.net>", *ARGS, TO, "-s", "h\u00e9", "--html", "<b>"]
+		fixed = ["--date", "@1700000000", "--zone", "+0000", "--message-id", "<x@example.net>", *ARGS, TO, "-s",
+		         "h\u00e9", "--html", "<b>"]
 		one, two = (composed(self, *fixed, "-a", blob, input="text\n") for _ in range(2))
 		random = re.compile(rb"=_[0-9a-z]{26}")
 		self.assertEqual(random.sub(b"B", one), random.sub(b"B", two))
@@ -420,7 +459,8 @@ class Parts(tap.Case):
 		self.assertEqual(*plain)
 		# A second transaction of the same run is the same message.
 		with fake.Server() as server:
-			r = mc.run("-S", server.url, *fixed, "-a", blob, "--max-rcpt", "1", "--to", "c@example.org", input="text\n")
+			r = mc.run("-S", server.url, *fixed, "-a", blob, "--max-rcpt", "1", "--to", "c@example.org",
+			           input="text\n")
 			self.assertEqual(r.code, 0, r)
 			server.wait(1)
 			first, second = server.messages
@@ -430,7 +470,8 @@ class Parts(tap.Case):
 def corpora():
 	"""Messages of other projects' tests, as Debian ships them."""
 	found = {}
-	for top, suffix in (("/usr/lib/python3.11/test/test_email/data", ".txt"), ("/usr/share/gocode/src/github.com/jhillyerd/enmime", ".raw")):
+	for top, suffix in (("/usr/lib/python3.11/test/test_email/data", ".txt"),
+	                    ("/usr/share/gocode/src/github.com/jhillyerd/enmime", ".raw")):
 		for directory, _, names in os.walk(top):
 			for name in names:
 				if name.endswith(suffix):
@@ -441,7 +482,7 @@ def corpora():
 
 
 def contents(octets):
-	"""Types and decoded contents of the leaves of any message, by the parser that takes everything; line ends do not count."""
+	"""Types and decoded contents of a message's leaves, by the parser that takes everything; line ends do not count."""
 	found = []
 	for part in email.message_from_bytes(octets).walk():
 		if not part.is_multipart():
@@ -471,7 +512,8 @@ class Corpora(tap.Case):
 					self.assertEqual(leaves(octets)[1], content)
 					job = json.dumps({"path": path, "type": "message/rfc822"})
 					r = mc.run("--dry-run", *ARGS, "--body", "x", "-a", job, TO)
-					clean = content.isascii() and b"\0" not in content and max(map(len, canonical(content).split(b"\r\n"))) <= 998
+					longest = max(map(len, canonical(content).split(b"\r\n")))
+					clean = content.isascii() and b"\0" not in content and longest <= 998
 					self.assertEqual(r.code, 0 if clean else 65, r)
 					if clean:
 						self.assertIn(canonical(content).rstrip(b"\r\n"), r.stdout)
@@ -507,7 +549,8 @@ def manual_examples():
 	"""The params in mailchute-params(5)."""
 	with open(os.path.join(mc.TOP, "man", "mailchute-params.5.scd"), encoding="utf-8") as f:
 		# scdoc's escape, within its literal blocks too
-		return [json.loads(t.replace("\\\\", "\\")) for t in re.findall(r"^```\n(\{.*?^\})\n```", f.read(), re.M | re.S)]
+		return [json.loads(t.replace("\\\\", "\\"))
+		        for t in re.findall(r"^```\n(\{.*?^\})\n```", f.read(), re.M | re.S)]
 
 
 class Seeds(tap.Case):
@@ -547,7 +590,8 @@ class Seeds(tap.Case):
 		members = dict(next(m for m in manual_examples() if m.get("starttls")))
 		members.update({"starttls": mode == "starttls", "tls": mode == "implicit", "tls_ca_file": certs.ca()})
 		with fake.Server(tls=mode, auth="PLAIN LOGIN", users={"ci": "pass word"}) as server:
-			r = mc.run("--params", self.job(members, server), env={"SMTP_PASSWORD": "pass word"}, secrets=["pass word"])
+			r = mc.run("--params", self.job(members, server), env={"SMTP_PASSWORD": "pass word"},
+			           secrets=["pass word"])
 			self.assertEqual(r.code, 0, r)
 			self.assertTrue(server.session.auths[0]["ok"])
 			self.assertEqual(server.lint, [])
