@@ -31,7 +31,7 @@ static int library_init(struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
 		unsetenv(variables[i]);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
-		return err_set(e, ERR_SOFTWARE, "libcurl cannot be started");
+		return err_set(e, ERR_OS, "libcurl cannot be started: out of memory");
 	done = true;
 	return 0;
 }
