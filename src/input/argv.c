@@ -216,6 +216,9 @@ static int bad_letter(int letter, const char *word, struct err *e)
 {
 	char c = (char)letter, shown[16];
 
+	if (letter == 't')
+		return err_set(e, ERR_USAGE, "-t: recipients are not taken from the message; give it with "
+			       "--message-file - and each of them with --rcpt");
 	if (is_sendmail_letter(letter))
 		return sendmail_option(word, e);
 	utf8_escape(shown, sizeof(shown), &c, 1);

@@ -517,6 +517,7 @@ int message_from_params(struct message **ret, const struct mail_params *p, const
 	c->p = p;
 	c->sys = sys;
 	c->taking = (struct leaf_taking){ .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
+					  .slow_ms = p->server.max_time * 1000,
 					  .stream = p->stream, .taken = &c->taken };
 	if (compose(c, e) < 0) {
 		message_free(&c->message);

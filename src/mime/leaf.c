@@ -34,7 +34,7 @@ static int fd_claim(struct taken_fds *t, int fd, struct err *e)
 static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, const struct leaf_taking *how,
 			  struct err *e)
 {
-	unsigned timeout_ms = slow ? 0 : how->timeout_ms;
+	unsigned timeout_ms = slow ? how->slow_ms : how->timeout_ms;
 
 	if (!how->stream)
 		return staged_take(&l->staged, fd, name, timeout_ms, e);
@@ -48,10 +48,13 @@ static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, c
 static int leaf_take_fd(struct leaf *l, int fd, const struct leaf_taking *how, struct err *e)
 {
 	char name[40] = "standard input";
-	int copy;
+	int copy, mode = fcntl(fd, F_GETFL);
 
 	if (fd)
 		snprintf(name, sizeof(name), "descriptor %d", fd);
+	else if (mode >= 0 && (mode & O_ACCMODE) == O_WRONLY)   /* or see io_standard_fds() */
+		return err_set(e, ERR_NOINPUT,
+			       "standard input is closed, or not open for reading; give a file or the text itself");
 	if (fd_claim(how->taken, fd, e) < 0)
 		return -1;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);

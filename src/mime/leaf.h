@@ -40,8 +40,8 @@ struct taken_fds { int *fd; size_t count, cap; };
 
 struct leaf_taking {
 	const char *files_dir;
-	/* for pipes named by a path or number; standard input may take its time */
-	unsigned timeout_ms;
+	unsigned timeout_ms;            /* for pipes named by a path or number */
+	unsigned slow_ms;               /* standard input may take its time: only max_time ends it; 0: for ever */
 	bool stream;
 	struct taken_fds *taken;
 };

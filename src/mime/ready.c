@@ -310,7 +310,7 @@ static int ready_make(struct ready *r, const struct mail_params *p, const struct
 	struct taken_fds taken = {0};
 	/* Even with stream: nothing can be said of a message before it is read. */
 	const struct leaf_taking how = { .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
-					 .taken = &taken };
+					 .slow_ms = p->server.max_time * 1000, .taken = &taken };
 	int rc;
 
 	ready_content(r, p);

@@ -55,7 +55,8 @@ static const struct { const char *words[WORDS]; int exit; const char *text; } re
 	{ {"-bs"}, 64, "-bs: mailchute does not take sendmail's options here (mailchute --help lists its own)" },
 	{ {"-bp"}, 64, NULL }, { {"-be"}, 64, NULL }, { {"-oi"}, 64, NULL }, { {"-em"}, 64, NULL }, { {"-odb"}, 64, NULL },
 	{ {"-X/tmp/log", "a@b.example"}, 64, NULL }, { {"-C", "f"}, 64, NULL }, { {"-oQ/d"}, 64, NULL }, { {"-OQueueDirectory=/d"}, 64, NULL },
-	{ {"-D", "f"}, 64, NULL }, { {"-t"}, 64, NULL }, { {"-i"}, 64, NULL }, { {"-oQ/tmp@x"}, 64, NULL },
+	{ {"-D", "f"}, 64, NULL }, { {"-t"}, 64, "-t: recipients are not taken from the message; give it with --message-file - and each of them "
+	  "with --rcpt" }, { {"-i"}, 64, NULL }, { {"-oQ/tmp@x"}, 64, NULL },
 	{ {"--help@x"}, 64, NULL },
 	{ {"--subject", "caf\xe9"}, 65, "--subject: not valid UTF-8 at octet 4" },
 	{ {"-s", "\xff"}, 65, "-s: not valid UTF-8 at octet 1" },

@@ -472,6 +472,27 @@ static void test_pipes(void)
 	err_clear(&e);
 }
 
+/* Standard input is waited for as long as it takes, but for max_time; without one that is the error. */
+static void test_standard_input(void)
+{
+	static const char json[] = "{" COMMON ",\"max_time\":1,\"body\":{\"fd\":0}}";
+	int kept = dup(STDIN_FILENO), ends[2], null = open("/dev/null", O_WRONLY);
+
+	test_case("standard input that is not open for reading");
+	check(null >= 0 && dup2(null, STDIN_FILENO) == 0);
+	refused(json, ERR_NOINPUT, "closed, or not open for reading");
+	test_case("standard input that is silent for max_time");
+	check_int(pipe(ends), 0);
+	check_int(dup2(ends[0], STDIN_FILENO), 0);
+	refused(json, ERR_NOINPUT, "nothing was written to it for 1.0 s");
+	if (kept >= 0)
+		check_int(dup2(kept, STDIN_FILENO), 0);
+	close(kept);
+	close(null);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* The recursive form as deep as you like: made, composed and freed on a small stack. Links, so no JSON here. */
 static void test_depth(void)
 {
@@ -536,6 +557,7 @@ int main(void)
 	test_recursive();
 	test_many();
 	test_pipes();
+	test_standard_input();
 	test_depth();
 	if (!remove_all() || chdir("/") < 0 || rmdir(directory) < 0)
 		return 1;
