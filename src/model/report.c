@@ -296,6 +296,15 @@ static const char *fate(const struct rcpt_result *c)
 	}
 }
 
+/* What to do about a reply, where it says so by its code (RFC 4954, 6; RFC 3207, 4). */
+static const char *advice(const struct rcpt_result *c)
+{
+	if (c->code != 530)
+		return "";
+	return strcasestr(c->text, "STARTTLS") ? " (--starttls asks for it)" :
+						 " (--username and --password-file log in)";
+}
+
 void report_line(const struct report *r, char *out, size_t cap)
 {
 	const struct rcpt_result *s = spokesman(r);
@@ -320,9 +329,11 @@ void report_line(const struct report *r, char *out, size_t cap)
 		used = (size_t)snprintf(out, cap, "%s: the message may have been delivered, sending it again may duplicate it: %s",
 					r->server, said);
 	else if (s->stage == STAGE_RCPT || s->cause == CAUSE_RECIPIENT)
-		used = (size_t)snprintf(out, cap, "%s: recipient %s %s: %s", r->server, addr, fate(s), said);
+		used = (size_t)snprintf(out, cap, "%s: recipient %s %s: %s%s", r->server, addr, fate(s), said,
+					advice(s));
 	else
-		used = (size_t)snprintf(out, cap, "%s: message %s at %s: %s", r->server, fate(s), smtp_stage_name(s->stage), said);
+		used = (size_t)snprintf(out, cap, "%s: message %s at %s: %s%s", r->server, fate(s),
+					smtp_stage_name(s->stage), said, advice(s));
 	if (r->n_rcpt > 1 && used < cap)
 		snprintf(out + used, cap - used, " (%zu of %zu recipients not accepted)", failed, r->n_rcpt);
 }

@@ -104,9 +104,9 @@ static int not_connected(struct opening *o, CURLcode rc)
 static const char *certificate_ways(const struct opening *o)
 {
 	if (o->server->tls == TLS_IF_OFFERED && !o->need_tls && !o->server->tls_asked)
-		return "--tls-ca-file names a CA to trust, --tls-pinned-key the server's key; --no-starttls "
-		       "does without TLS";
-	return "--tls-ca-file names a CA to trust, --tls-pinned-key the server's key";
+		return "--tls-ca-file names a CA to trust; --no-tls-verify with --tls-pinned-key trusts one key "
+		       "alone; --no-starttls does without TLS";
+	return "--tls-ca-file names a CA to trust; --no-tls-verify with --tls-pinned-key trusts one key alone";
 }
 
 static int certificate_refused(struct opening *o, CURLcode rc)

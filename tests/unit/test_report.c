@@ -171,9 +171,36 @@ static void reserved(void)
 	report_clear(&r);
 }
 
+/* 530 says itself what is to be done (RFC 4954, 6; RFC 3207, 4). */
+static void advice(void)
+{
+	static const struct { int code; const char *text, *want; } row[] = {
+		{ 530, "log in", "message refused at mail: 530 log in (--username and --password-file log in)" },
+		{ 530, "Must issue a STARTTLS command first",
+		  "message refused at mail: 530 Must issue a STARTTLS command first (--starttls asks for it)" },
+		{ 550, "log in", "message refused at mail: 550 log in" },
+	};
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct verdict no = { .state = RCPT_REJECTED, .stage = STAGE_MAIL, .cause = CAUSE_AUTH, .code = row[i].code,
+				      .text = row[i].text, .len = strlen(row[i].text) };
+		struct report r;
+		char line[512];
+
+		test_case("advice for %d %s", row[i].code, row[i].text);
+		make(&r, 1);
+		report_settle(&r, 0, &no);
+		report_line(&r, line, sizeof(line));
+		check(strlen(line) >= strlen(row[i].want));
+		check_str(line + strlen(line) - strlen(row[i].want), row[i].want);
+		report_clear(&r);
+	}
+}
+
 int main(void)
 {
 	exit_codes();
+	advice();
 	local_errors();
 	tentative();
 	json();
