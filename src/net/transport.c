@@ -27,6 +27,8 @@ enum {
 	SIGNAL_GRACE_MS = 5000,         /* after the dot, a signal waits so long for the reply */
 	FAREWELL_MS = 1000,             /* for 221 */
 	PROGRESS_MS = 250,
+	FUTILE_MS = 20,                 /* writable, and yet nothing was taken: TLS waits for the server */
+	RECORD = 16384,                 /* of TLS: taken whole or not at all (RFC 8446 5.1) */
 };
 
 struct transport {
@@ -49,6 +51,7 @@ struct attempt {
 	int64_t deadline_ms;            /* max_time */
 	bool stray;                     /* octets came that answer nothing: this session is not used again */
 	bool stop;                      /* a local failure or a signal: no further session or server */
+	bool writable;                  /* said the last wait, and nothing was taken since */
 	int signals;                    /* heard when it was looked at */
 	char in[16384];
 };
@@ -263,15 +266,21 @@ static int overdue(struct attempt *a)
 /* Wait for the server, to read or (@want_write) to write, no longer than the clocks allow. */
 static int wait_for_server(struct attempt *a, bool want_write)
 {
-	int64_t until;
+	/*
+	 * TLS may have to hear before it can write (a renegotiation). The socket is writable all the while: no clock
+	 * would ever be looked at, and no other process get its turn.
+	 */
+	const bool futile = want_write && a->writable;
+	int64_t until, briefly = io_now_ms() + FUTILE_MS;
 	int ready;
 
 	if (io_signal_heard && !a->stop && signalled(a) < 0)
 		return -1;
 	until = a->clock_ms < a->deadline_ms ? a->clock_ms : a->deadline_ms;
-	ready = session_wait(a->session, want_write, until);
+	ready = session_wait(a->session, want_write && !futile, futile && briefly < until ? briefly : until);
 	if (ready < 0)
 		return connection_lost(a, -1);
+	a->writable = ready & 2;
 	if (ready & 1)
 		return hear(a);
 	if (!ready && (io_now_ms() >= until || (a->stop && io_signal_count() > a->signals)))
@@ -292,8 +301,10 @@ static ssize_t send_some(struct attempt *a, const char *mem, size_t len)
 			return -1;
 		return connection_lost(a, -1);
 	}
-	if (n > 0)
+	if (n > 0) {
+		a->writable = false;
 		restart_clock(a);
+	}
 	return n;
 }
 
@@ -418,7 +429,12 @@ static int send_wire(struct attempt *a, struct body *b)
 	size_t sent = 0;
 
 	while (sent < b->wire_len) {
-		ssize_t n = send_some(a, b->wire + sent, b->wire_len - sent);
+		/*
+		 * Of several TLS records nothing counts as taken until the last one is; the one with the dot could
+		 * be with the server by then, and its answer be taken for one that came before the dot.
+		 */
+		size_t most = b->dot_end && b->wire_len - sent > RECORD ? RECORD : b->wire_len - sent;
+		ssize_t n = send_some(a, b->wire + sent, most);
 
 		if (n < 0)
 			return -1;
@@ -535,14 +551,25 @@ static void run_transactions(struct attempt *a)
 	}
 }
 
-static void opening_failed(struct report *r, const bool *todo, const struct session_failure *why)
+/*
+ * "Come again" of an earlier server is not undone by one that cannot be had at all: sent later, the message may
+ * still be taken there, and nobody who hears 68 or 77 sends it again. True: it is the last word on somebody.
+ */
+static bool opening_failed(struct report *r, const bool *todo, const struct session_failure *why)
 {
 	struct verdict v = { .state = why->state, .stage = why->stage, .cause = why->cause, .code = why->code,
 			     .enhanced = why->enhanced, .text = why->text, .len = strlen(why->text) };
+	bool told = false;
 
-	for (size_t i = 0; i < r->n_rcpt; i++)
-		if (todo[i])
-			report_tentative(r, i, &v);
+	for (size_t i = 0; i < r->n_rcpt; i++) {
+		const struct rcpt_result *was = &r->rcpt[i];
+
+		if (!todo[i] || (v.state == RCPT_NOT_ATTEMPTED && was->state == RCPT_DEFERRED && was->cause != CAUSE_PROTOCOL))
+			continue;
+		report_tentative(r, i, &v);
+		told = true;
+	}
+	return told;
 }
 
 static void note_times(struct report *r, const struct session *s)
@@ -562,8 +589,14 @@ struct delivery {
 	struct report *report;
 	bool *todo;
 	int64_t deadline_ms;
+	const struct server *speaker;   /* whose words the report has; NULL: nobody's yet */
 	bool stop;
 };
+
+static void name_server(struct report *r, const struct server *server)
+{
+	snprintf(r->server, sizeof(r->server), "%s", server->label);
+}
 
 /* One session with @server for those to do. 1: somebody new was settled and others are left: once more; 0: no; -1: err. */
 static int one_session(struct delivery *y, const struct server *server, struct err *e)
@@ -577,10 +610,14 @@ static int one_session(struct delivery *y, const struct server *server, struct e
 	if (opened < 0)
 		return -1;
 	if (!opened) {
-		opening_failed(y->report, y->todo, &why);
+		if (opening_failed(y->report, y->todo, &why))
+			y->speaker = server;
+		else if (y->speaker)
+			name_server(y->report, y->speaker);
 		y->stop = !why.try_next || io_signal_heard;
 		return 0;
 	}
+	y->speaker = server;
 	note_times(y->report, t->session);
 	t->quit_sent = t->clean = false;
 	a = xcalloc(1, sizeof(*a));
@@ -606,7 +643,7 @@ static int one_server(struct delivery *y, const struct server *server, struct er
 {
 	int r;
 
-	snprintf(y->report->server, sizeof(y->report->server), "%s", server->label);
+	name_server(y->report, server);
 	do {
 		session_close(y->t->session);
 		y->t->session = NULL;
