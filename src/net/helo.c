@@ -4,6 +4,7 @@
  * Never bare "localhost" to another machine: there it is the mark of a broken client.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,8 @@ static int helo_by_lookup(struct opening *o, const char *host)
 	struct lookup_result found = { 0 };
 
 	if (lookup(&found, host, family, opening_until(o)) < 0) {
+		if (errno != ETIMEDOUT && errno != EINTR)
+			return opening_error(o, ERR_OS, "the host name cannot be looked up: %s", strerror(errno));
 		opening_fail_clock(o);
 		return 1;
 	}

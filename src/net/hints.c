@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/io.h"
@@ -44,8 +45,13 @@ static int unknown_host(struct opening *o, const char *host, bool proxy)
 	const char *what = proxy ? "the proxy's host name" : "the host name";
 
 	o->stage = STAGE_CONNECT;
+	/* A literal, and what was pinned to one, is not looked up: libcurl could not make a list of it. */
+	if (!proxy && (o->server->loopback || host[strspn(host, "0123456789.")] == '\0' || strchr(host, ':')))
+		return opening_error(o, ERR_OS, "libcurl is out of memory");
 	/* libcurl does not tell "no such host" from "nobody answers". */
 	if (lookup(&found, host, family, opening_until(o)) < 0) {
+		if (errno != ETIMEDOUT && errno != EINTR)
+			return opening_error(o, ERR_OS, "%s cannot be looked up: %s", what, strerror(errno));
 		if (io_signal_heard)
 			return opening_fail_signal(o);
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT,
@@ -58,11 +64,24 @@ static int unknown_host(struct opening *o, const char *host, bool proxy)
 			    found.rc ? gai_strerror(found.rc) : "no answer at first");
 }
 
+/* libcurl calls a socket that it could not even make a connection that failed, and keeps no errno of it. */
+static int no_socket(void)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), num = errno;
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && (num == EMFILE || num == ENFILE || num == ENOBUFS || num == ENOMEM) ? num : 0;
+}
+
 static int not_connected(struct opening *o, CURLcode rc)
 {
+	const int none = no_socket();
 	char text[ERROR_MAX];
 	long number = 0;
 
+	if (none)
+		return opening_error(o, ERR_OS, "no socket for the connection: %s", strerror(none));
 	o->stage = STAGE_CONNECT;
 	curl_easy_getinfo(o->session->easy, CURLINFO_OS_ERRNO, &number);
 	if (o->server->unix_socket) {

@@ -78,18 +78,21 @@ int lookup(struct lookup_result *ret, const char *host, int family, int64_t unti
 	struct job *j = xcalloc(1, sizeof(*j));
 	pthread_t thread;
 	bool heard;
+	int num;
 
 	if (pipe2(j->pipe, O_CLOEXEC) < 0) {
-		free(j);
+		free(j);                /* keeps errno */
 		return -1;
 	}
 	atomic_init(&j->holders, 2);
 	j->family = family;
 	j->host = xstrdup(host);
-	if (pthread_create(&thread, NULL, job_run, j) != 0) {
+	num = pthread_create(&thread, NULL, job_run, j);
+	if (num) {
 		close(j->pipe[1]);
 		atomic_store(&j->holders, 1);
 		job_release(j);
+		errno = num;
 		return -1;
 	}
 	pthread_detach(thread);
@@ -97,7 +100,10 @@ int lookup(struct lookup_result *ret, const char *host, int family, int64_t unti
 	if (heard)
 		*ret = j->result;
 	job_release(j);
-	return heard ? 0 : -1;
+	if (heard)
+		return 0;
+	errno = io_signal_heard ? EINTR : ETIMEDOUT;
+	return -1;
 }
 
 bool lookup_says_unknown(int rc)

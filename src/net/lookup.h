@@ -15,7 +15,8 @@ struct lookup_result {
 	char address[LOOKUP_MAX][ADDRESS_MAX];  /* in the resolver's order */
 };
 
-/* @family: AF_UNSPEC, AF_INET or AF_INET6. 0, or -1: @until_ms is past, or a signal was heard. */
+/* @family: AF_UNSPEC, AF_INET or AF_INET6. 0, or -1 and errno: ETIMEDOUT, @until_ms is past; EINTR, a signal
+ * was heard; else the system has no descriptor or thread for it. */
 int lookup(struct lookup_result *ret, const char *host, int family, int64_t until_ms) MUST_CHECK;
 /* The host does not exist (68), as against a resolver that does not answer (75). */
 bool lookup_says_unknown(int rc);
