@@ -2,7 +2,7 @@
  * ~/.netrc: "machine H login U password P" in words, over any number of lines.
  *
  * A word is of white-space-free octets, or in double quotes. '#' begins a
- * comment where a word could begin. "macdef" names a macro that ends at an
+ * comment where a key could begin; a password may begin with it. "macdef" names a macro that ends at an
  * empty line. "default" would give one host's password to any other, so its
  * words are read and forgotten.
  */
@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -24,7 +25,7 @@ struct words {
 
 static bool is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',';
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static void skip_line(struct words *w)
@@ -33,9 +34,9 @@ static void skip_line(struct words *w)
 		w->at++;
 }
 
-static void skip_space(struct words *w)
+static void skip_space(struct words *w, bool comments)
 {
-	while (w->at < w->len && (is_space(w->text[w->at]) || w->text[w->at] == '#'))
+	while (w->at < w->len && (is_space(w->text[w->at]) || (comments && w->text[w->at] == '#')))
 		if (w->text[w->at] == '#')
 			skip_line(w);
 		else
@@ -43,12 +44,12 @@ static void skip_space(struct words *w)
 }
 
 /* The next word, cut at WORD_MAX (no name or password of ours is that long). False at the end. */
-static bool next_word(struct words *w)
+static bool next_word(struct words *w, bool is_key)
 {
 	bool quoted;
 	size_t n = 0;
 
-	skip_space(w);
+	skip_space(w, is_key);
 	if (w->at >= w->len)
 		return false;
 	quoted = w->text[w->at] == '"';
@@ -100,13 +101,12 @@ int netrc_find(struct buf *out, const char *text, size_t len, const char *host, 
 	while (!found(&entry) || w.at < w.len) {
 		char key[16];
 
-		if (!next_word(&w))
+		if (!next_word(&w, true))
 			break;
 		/* A known entry is complete where the next one begins. */
 		if (found(&entry) && (!strcmp(w.word, "machine") || !strcmp(w.word, "default")))
 			break;
-		strncpy(key, w.word, sizeof(key) - 1);
-		key[sizeof(key) - 1] = '\0';
+		snprintf(key, sizeof(key), "%.*s", (int)sizeof(key) - 1, w.word);
 		if (!strcmp(key, "default")) {
 			entry = (struct entry){0};
 			continue;
@@ -114,7 +114,7 @@ int netrc_find(struct buf *out, const char *text, size_t len, const char *host, 
 		if (strcmp(key, "machine") && strcmp(key, "login") && strcmp(key, "password") &&
 		    strcmp(key, "account") && strcmp(key, "macdef"))
 			continue;
-		if (!next_word(&w))
+		if (!next_word(&w, false))
 			break;
 		if (!strcmp(key, "machine"))
 			entry = (struct entry){ .host = !strcasecmp(w.word, host) };

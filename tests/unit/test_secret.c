@@ -203,6 +203,8 @@ static const struct { const char *text, *host, *user, *want; } netrcs[] = {
 	{ "machine h login u password p machine k login u password q", "k", "u", "q" },
 	{ "machine h login u password p machine k login u password q", "h", "u", "p" },
 	{ "machine h login u password \"p", "h", "u", "p" },
+	{ "machine h login u password #p\nmachine k login u password q", "h", "u", "#p" },
+	{ "machine h login u password p,#q # a comment\n", "h", "u", "p,#q" },
 };
 
 static void check_netrc_text(void)
