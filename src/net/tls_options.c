@@ -16,11 +16,12 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "net/opening.h"
 
 enum {
 	PEM_MAX = 8 << 20,              /* all the world's CAs are a quarter of a megabyte */
-	CURL_8_21 = 0x081500,           /* from here CAINFO=NULL brings the built-in bundle back */
+	CURL_8_21 = 0x081500,           /* from here CAINFO=NULL and CAPATH=NULL bring the built-in ones back */
 };
 
 static int pem_read(struct buf *out, const char *path, const char *name, struct stat *st, struct err *e)
@@ -41,8 +42,8 @@ static int pem_read(struct buf *out, const char *path, const char *name, struct 
 		close(fd);
 		return err_set(e, ERR_CONFIG, "%s: '%s' is not a regular file", name, path);
 	}
-	while ((n = read(fd, piece, sizeof(piece))) > 0)
-		if (buf_add(out, piece, (size_t)n) < 0)
+	while ((n = read(fd, piece, sizeof(piece))) > 0 || (n < 0 && errno == EINTR && !io_signal_heard))
+		if (n > 0 && buf_add(out, piece, (size_t)n) < 0)
 			break;
 	close(fd);
 	explicit_bzero(piece, sizeof(piece));
@@ -173,6 +174,12 @@ static bool lookup_is_faster(void)
 	return false;
 }
 
+/* For "no directory of CAs": NULL brings the built-in one back from 8.21 on, so there it is one that can hold none. */
+static const char *no_directory(void)
+{
+	return curl_version_info(CURLVERSION_NOW)->version_num >= CURL_8_21 ? "/proc/self/task" : NULL;
+}
+
 static int set_trust(struct opening *o)
 {
 	const struct server_params *s = o->params;
@@ -182,7 +189,7 @@ static int set_trust(struct opening *o)
 		/* It replaces the store: left alone, the directory would still be trusted. */
 		if (opening_set_ptr(o, CURLOPT_CAINFO, s->tls_ca_file, "tls_ca_file") < 0)
 			return -1;
-		return opening_set_ptr(o, CURLOPT_CAPATH, NULL, "CAPATH");
+		return opening_set_ptr(o, CURLOPT_CAPATH, no_directory(), "CAPATH");
 	}
 	if (!s->tls_verify || !lookup_is_faster() || !(directory = hashed_directory()))
 		return 0;
