@@ -56,8 +56,12 @@ static int open_beside(const char *path, char **ret_name, struct err *e)
 	return fd;
 }
 
-/* The mode that a file which is replaced had stays; a new one is for its owner only until umask says less. */
-static int to_regular(struct message *m, const char *path, const struct stat *old, int64_t *ret_size, struct err *e)
+/*
+ * The mode that a file which is replaced had stays, but for a program's rights: it may have been another's and is
+ * ours now. A new one is for its owner only until umask says less.
+ */
+static int to_regular(struct message *m, const char *path, const struct stat *old, int64_t *ret_size,
+		      struct err *e)
 {
 	CLEANUP(freep) char *name = NULL;
 	int fd = open_beside(path, &name, e), r;
@@ -65,7 +69,7 @@ static int to_regular(struct message *m, const char *path, const struct stat *ol
 	if (fd < 0)
 		return -1;
 	r = copy(m, fd, path, ret_size, e);
-	if (r == 0 && old && fchmod(fd, old->st_mode & 07777) < 0)
+	if (r == 0 && old && fchmod(fd, old->st_mode & 0777) < 0)
 		r = err_sys(e, ERR_CANTCREAT, errno, "%s: cannot keep its mode", path);
 	if (close(fd) < 0 && r == 0)
 		r = err_sys(e, ERR_IO, errno, "%s: cannot write the message", path);
