@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { OWN_FD_LEAST = 200 };
+
 volatile int io_signal_heard;
 
 static int signal_pipe[2] = { -1, -1 };
@@ -74,6 +76,20 @@ static void handle(int number)
 	sigaction(number, &act, NULL);
 }
 
+/*
+ * A descriptor that users may name (an attachment's, a secret's) and forgot to open must not turn out to be one of
+ * ours, so ours move out of their way. Where the limit is too low for that they stay.
+ */
+static int move_up(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_LEAST);
+
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
 void io_signals_init(void)
 {
 	/* The first two come back as errors of write(); the others mean nothing to us and must not end us amid a message. */
@@ -83,6 +99,8 @@ void io_signals_init(void)
 
 	if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		signal_pipe[0] = signal_pipe[1] = -1;
+	for (size_t i = 0; i < 2 && signal_pipe[i] >= 0; i++)
+		signal_pipe[i] = move_up(signal_pipe[i]);
 	sigemptyset(&ignore.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		sigaction(ignored[i], &ignore, NULL);
