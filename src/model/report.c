@@ -312,7 +312,8 @@ void report_line(const struct report *r, char *out, size_t cap)
 	char said[RESULT_TEXT_MAX * 2], addr[300];
 
 	out[0] = '\0';
-	if (r->error_text[0] && (failed || r->dry_run || !r->n_rcpt)) {
+	/* Our own failure explains all but what may have been delivered before it. */
+	if (r->error_text[0] && (failed || r->dry_run || !r->n_rcpt) && report_exit_code(r) != EXIT_UNKNOWN) {
 		utf8_escape(out, cap, r->error_text, strlen(r->error_text));
 		return;
 	}

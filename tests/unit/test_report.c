@@ -106,6 +106,25 @@ static void local_errors(void)
 		}
 }
 
+/* Our own failure in a later transaction must not hide that an earlier one may have delivered. */
+static void local_error_behind_unknown(void)
+{
+	struct err e = ERR_INIT;
+	struct report r;
+	char line[256];
+
+	test_case("a local failure behind an unknown outcome");
+	make(&r, 2);
+	settle(&r, 0, (struct fate){ RCPT_UNKNOWN, STAGE_DOT, CAUSE_LOST, 0 }, "no reply within 9 s");
+	err_set(&e, ERR_DATA, "the file changed");
+	report_error(&r, &e);
+	check_int(report_exit_code(&r), 2);
+	report_line(&r, line, sizeof(line));
+	check(strstr(line, "may have been delivered") != NULL);
+	report_clear(&r);
+	err_clear(&e);
+}
+
 static void tentative(void)
 {
 	struct verdict later = { .state = RCPT_DEFERRED, .stage = STAGE_RCPT, .cause = CAUSE_LOST, .text = "x", .len = 1 };
@@ -202,6 +221,7 @@ int main(void)
 	exit_codes();
 	advice();
 	local_errors();
+	local_error_behind_unknown();
 	tentative();
 	json();
 	reserved();
