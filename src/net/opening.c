@@ -70,6 +70,9 @@ int opening_fail_reply(struct opening *o, enum rcpt_state state, enum cause caus
 
 	if (o->failed || o->ours)
 		return 0;
+	/* While it is whole and as it came: escaped or cut, a secret would not be found. */
+	redact_text(&o->redact, o->reply.text);
+	o->reply.len = strlen(o->reply.text);
 	utf8_escape(said, sizeof(said), o->reply.text, o->reply.len);
 	if (code / 100 == 4)
 		state = RCPT_DEFERRED;
