@@ -331,6 +331,22 @@ static int refuse_plain_secret(const struct flag *flag, struct err *e)
 		       flag->name, flag->name, flag->name, flag->name, flag->name);
 }
 
+/* "http://user:password@proxy": a ':' before the '@', behind the scheme. A user's name alone is no secret. */
+static bool url_has_password(const char *url)
+{
+	const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
+
+	if (scheme)
+		url = scheme + 3;
+	return at && at > url && memchr(url, ':', (size_t)(at - url));
+}
+
+static int refuse_url_password(const struct flag *flag, struct err *e)
+{
+	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line, and the URL has "
+		       "a password; give it in the environment or in a params file", flag->name);
+}
+
 /* The rows that say how to run. True in *ret_done: nothing behind it counts. */
 static int take_action(struct invocation *inv, const struct param *p, const char *word, bool *ret_done,
 		       struct err *e)
@@ -366,6 +382,8 @@ static int take_flag(struct mail_params *p, struct invocation *inv, const struct
 		return input_secret_form(p, which, flag->secret, optarg, ORIGIN_ARGV, e);
 	if (which->type == PARAM_SECRET)
 		return refuse_plain_secret(flag, e);
+	if (flag && (which->flags & PARAM_MASKED) && url_has_password(optarg))
+		return refuse_url_password(flag, e);
 	if (which->type == PARAM_BOOL)
 		return set_bool(p, which, !flag || flag->form != FORM_NO, e);
 	return input_word(p, which, place.text, optarg, ORIGIN_ARGV, e);

@@ -205,6 +205,13 @@ class Secrets(tap.Case):
 			self.assertIn("no such user with ***, sorry", r.stderr)
 			self.assertNotIn("xxxx", r.stderr)
 
+	@tap.table(("http", "http://u:hunter22@127.0.0.1:1", 64), ("socks5h", "socks5h://u:hunter22@127.0.0.1:1", 64),
+	           ("no scheme", "u:hunter22@127.0.0.1:1", 64), ("a user alone", "http://u@127.0.0.1:1", 75))
+	def test_proxy(self, url, code):
+		"""a proxy's password on the command line is refused, as every other one is: {0}"""
+		r = run("-S", "mail.example.org", "--helo-name", "ann.example.net", "--proxy", url, secrets=["hunter22"])
+		self.assertEqual(r.code, code, r)
+
 	def test_descriptor_of_ours(self):
 		"""a descriptor that nobody opened is not one of our own"""
 		for number in range(3, 20):
