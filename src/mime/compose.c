@@ -248,10 +248,17 @@ static bool has_body(const struct mail_params *p)
 	return p->body_file || (p->body && (p->body->content.kind != CONTENT_NONE || p->body->headers.count));
 }
 
-/* Shown inside of the HTML, and so beside it in multipart/related (RFC 2387). */
+/*
+ * Shown inside of the HTML, and so beside it in multipart/related (RFC 2387): what has a name for that, unless somebody
+ * said that it is an attachment.
+ */
 static bool is_related(const struct mail_params *p, const struct attachment *a)
 {
-	return has_html(p) && a->content_id && a->disposition && !strcasecmp(a->disposition, "inline");
+	const struct field_lists fields = { { &a->headers } };
+
+	if (!has_html(p) || !a->content_id)
+		return false;
+	return a->disposition ? !strcasecmp(a->disposition, "inline") : !fields_find(&fields, "Content-Disposition");
 }
 
 static size_t count_related(const struct mail_params *p)
@@ -302,7 +309,8 @@ static int add_attachment(struct composed *c, const struct attachment *a, struct
 {
 	const struct entity want = { .content = &a->content, .fields = { { &a->headers } },
 				     .cte = a->encoding,
-				     .encoded = a->encoded, .attachment = a };
+				     .encoded = a->encoded, .attachment = a,
+				     .related = is_related(c->p, a) };
 	struct part *part;
 
 	if (add_leaf(c, &want, &part, e) < 0) {

@@ -381,7 +381,8 @@ static int put_disposition(struct buf *out, const struct work *w, struct err *e)
 {
 	const struct attachment *a = w->want->attachment;
 	struct header_param param = { "filename", w->filename };
-	const char *word = a && a->disposition ? a->disposition : "attachment";
+	const char *usual = w->want->related ? "inline" : "attachment";
+	const char *word = a && a->disposition ? a->disposition : usual;
 
 	if (!a || fields_find(&w->want->fields, "Content-Disposition"))
 		return 0;

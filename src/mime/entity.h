@@ -32,6 +32,7 @@ struct entity {
 	enum cte cte;                           /* setting; CTE_AUTO */
 	bool encoded;                           /* the content already is in its content-transfer-encoding */
 	const struct attachment *attachment;    /* NULL: a body */
+	bool related;                           /* an attachment that HTML beside it shows: inline by default */
 	/* of so many lists the fields but Content-... are in the message's header */
 	unsigned head_lists;
 };

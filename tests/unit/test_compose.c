@@ -293,6 +293,15 @@ static void test_structure(void)
 	    "Content-Type: multipart/mixed; boundary=", "Content-Type: multipart/alternative; boundary=",
 	    "Content-Type: multipart/related; type=\"text/html\";\r\n boundary=", "Content-ID: <i>\r\n",
 	    "Content-Disposition: inline; filename=a.png\r\n", "Content-Disposition: attachment; filename=n.txt\r\n");
+	test_case("what the HTML names is inline, unless it is said to be an attachment");
+	has("\"html\":\"<img src='cid:i'>\",\"attachments\":[{\"path\":\"a.png\",\"content_id\":\"i\"}]",
+	    "Content-Type: multipart/related; type=\"text/html\";\r\n boundary=",
+	    "Content-Disposition: inline; filename=a.png\r\n");
+	has("\"html\":\"x\",\"attachments\":[{\"path\":\"a.png\",\"content_id\":\"i\",\"disposition\":\"attachment\"}]",
+	    "Content-Type: multipart/mixed", "Content-Disposition: attachment; filename=a.png\r\n");
+	has("\"html\":\"x\",\"attachments\":[{\"path\":\"a.png\",\"content_id\":\"i\","
+	    "\"headers\":{\"Content-Disposition\":\"attachment\"}}]",
+	    "Content-Type: multipart/mixed", "Content-Disposition: attachment\r\n");
 	test_case("an inline attachment without HTML is in multipart/mixed");
 	has("\"body\":\"t\",\"attachments\":[{\"path\":\"a.png\",\"content_id\":\"<i>\",\"disposition\":\"inline\"}]",
 	    "multipart/mixed", "Content-Disposition: inline", "Content-ID: <i>\r\n");
