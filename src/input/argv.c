@@ -357,6 +357,8 @@ static int take_action(struct invocation *inv, const struct param *p, const char
 	};
 
 	if (!strcmp(p->name, "params")) {
+		if (inv->params_file)
+			return err_set(e, ERR_USAGE, "--params: given twice; one file is read");
 		inv->params_file = word;
 		return 0;
 	}
@@ -411,6 +413,10 @@ static int take_recipient(struct mail_params *p, const char *word, struct err *e
 	CLEANUP(value_freep) struct value *v = value_text(word);
 	char shown[SHOWN];
 
+	/* a local part by the grammar, standard input by everybody's habit */
+	if (!strcmp(word, "-"))
+		return err_set(e, ERR_USAGE, "-: not a recipient; standard input is --body-file -, --message-file - or "
+			       "--params -");
 	utf8_escape(shown, sizeof(shown), word, strlen(word));
 	if (check_text(shown, word, e) < 0)
 		return -1;

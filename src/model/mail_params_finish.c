@@ -635,9 +635,9 @@ int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct 
 		return -1;
 	p->dry_run |= p->output != NULL;
 	/* Both would go to standard output. */
-	if (p->dry_run && !p->output && p->report == REPORT_JSON)
+	if (p->dry_run && !p->output && p->report != REPORT_SILENT)
 		return err_set(e, ERR_USAGE,
-			       "a dry run with a JSON report needs --output FILE for the message");
+			       "a dry run with a report needs --output FILE for the message");
 	p->finished = true;
 	return 0;
 }

@@ -73,6 +73,8 @@ static int fail(const struct scan *s, const char *why)
 	while (stop < s->end && stop - s->at < 60 && *stop != ',' && *stop != ';')
 		stop++;
 	stop += stop == s->start && stop < s->end;      /* the separator itself, rather than nothing */
+	if (stop == s->start)
+		return err_set(s->e, ERR_DATA, "address: %s", why);
 	utf8_escape(shown, sizeof(shown), s->start, (size_t)(stop - s->start));
 	return err_set(s->e, ERR_DATA, "address '%s': %s (offset %zu)", shown, why,
 		       (size_t)(s->at - s->start));
@@ -590,7 +592,7 @@ int mailbox_list_next(struct addr_cursor *cursor, struct mailbox *ret, unsigned 
 			return -1;
 		cursor->at = s.start = s.at;
 		if (ended(&s))
-			return cursor->in_group ? fail(&s, "a group without its ';'") : 0;
+			return cursor->in_group ? fail(&s, "a ':' begins a group without its ';'") : 0;
 		if (*s.at == ',' || *s.at == ';') {
 			bool closes = *s.at == ';';
 

@@ -45,6 +45,8 @@ static const struct { const char *words[WORDS]; int exit; const char *text; } re
 	{ {"-s"}, 64, "-s: a value is missing" },
 	{ {"-vs"}, 64, "-s: a value is missing" },
 	{ {"--tls=yes"}, 64, "--tls: takes no value" },
+	{ {"--params=a", "--params", "b"}, 64, "--params: given twice; one file is read" },
+	{ {"b@example.org", "-"}, 64, "-: not a recipient; standard input is --body-file -, --message-file - or --params -" },
 	{ {"-Z"}, 64, "-Z: unknown flag (mailchute --help lists them)" },
 	{ {"-\xff"}, 64, "-\\xff: unknown flag (mailchute --help lists them)" },
 	{ {"--password=hunter2"}, 64, "--password: other users of this machine can read the command line; use --password-file, "
@@ -219,7 +221,7 @@ static void check_taken(void)
 	mail_params_clear(&p);
 
 	test_case("how to run");
-	must_run(&p, &inv, (const char *const[]){"--params", "a.json", "--params=-", "--print-params", NULL});
+	must_run(&p, &inv, (const char *const[]){"--params=-", "--print-params", NULL});
 	check_int(inv.mode, MODE_PRINT_PARAMS);
 	check_str(inv.params_file, "-");
 	mail_params_clear(&p);
