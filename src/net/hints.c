@@ -106,6 +106,9 @@ static int not_connected(struct opening *o, CURLcode rc)
 	if (number == ETIMEDOUT)
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_TIMEOUT, "no connection: %s",
 				    strerror((int)number));
+	/* Not even begun: an IPv6 address here for an IPv4 one there, say. */
+	if (!number && o->params->interface && *o->params->interface)
+		return opening_error(o, ERR_USAGE, "interface: '%s' does not lead to the server", o->params->interface);
 	if (number && number != ECONNREFUSED)
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection: %s",
 				    strerror((int)number));
@@ -159,8 +162,11 @@ static int no_tls_there(struct opening *o)
 
 static int files_refused(struct opening *o, CURLcode rc)
 {
+	const int none = no_socket();
 	char text[ERROR_MAX];
 
+	if (none)                       /* libcurl does not say why it could not open them */
+		return opening_error(o, ERR_OS, "no descriptor for the certificates: %s", strerror(none));
 	if (rc != CURLE_SSL_CACERT_BADFILE)
 		return opening_error(o, ERR_CONFIG, "tls_cert_file, tls_key_file: %s",
 				     libcurl_says(o, rc, text));

@@ -22,6 +22,7 @@ struct job {
 	int family;
 	char *host;
 	struct lookup_result result;
+	int num;                        /* errno, where it was this machine's fault */
 };
 
 static void job_release(struct job *j)
@@ -47,6 +48,10 @@ static void *job_run(void *arg)
 	struct addrinfo want = { .ai_family = j->family, .ai_socktype = SOCK_STREAM }, *list = NULL;
 
 	j->result.rc = getaddrinfo(j->host, NULL, &want, &list);
+	if (j->result.rc == EAI_MEMORY)
+		j->num = ENOMEM;
+	else if (j->result.rc == EAI_SYSTEM && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		j->num = errno;
 	if (j->result.rc == 0)
 		keep_answer(&j->result, list);
 	if (list)
@@ -97,13 +102,12 @@ int lookup(struct lookup_result *ret, const char *host, int family, int64_t unti
 	}
 	pthread_detach(thread);
 	heard = job_wait(j, until_ms);
+	num = heard ? j->num : io_signal_heard ? EINTR : ETIMEDOUT;
 	if (heard)
 		*ret = j->result;
 	job_release(j);
-	if (heard)
-		return 0;
-	errno = io_signal_heard ? EINTR : ETIMEDOUT;
-	return -1;
+	errno = num;
+	return num ? -1 : 0;
 }
 
 bool lookup_says_unknown(int rc)

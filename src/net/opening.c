@@ -7,6 +7,7 @@
 #include "net/opening.h"
 
 #include <linux/tcp.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -352,6 +353,21 @@ static long whole_limit_ms(const struct opening *o)
 	return (long)ms;
 }
 
+/*
+ * Said which of the two it is, for what is no interface libcurl would look up as a host, and wait for a resolver out
+ * of reach of every clock and signal.
+ */
+static int set_interface(struct opening *o)
+{
+	const char *name = o->params->interface;
+	struct in_addr four;
+	char text[300];
+
+	snprintf(text, sizeof(text), "%s!%s",
+		 strchr(name, ':') || inet_pton(AF_INET, name, &four) == 1 ? "host" : "if", name);
+	return opening_set_ptr(o, CURLOPT_INTERFACE, text, "interface");
+}
+
 /* Where to, and by which way. */
 static int set_route(struct opening *o)
 {
@@ -369,8 +385,7 @@ static int set_route(struct opening *o)
 		return -1;
 	if (proxy && opening_set_long(o, CURLOPT_HTTPPROXYTUNNEL, 1, "proxy tunnels") < 0)
 		return -1;
-	if (s->interface && *s->interface &&
-	    opening_set_ptr(o, CURLOPT_INTERFACE, s->interface, "interface") < 0)
+	if (s->interface && *s->interface && set_interface(o) < 0)
 		return -1;
 	if (o->server->unix_socket)
 		return opening_set_ptr(o, CURLOPT_UNIX_SOCKET_PATH, o->server->unix_socket, "unix_socket");

@@ -178,6 +178,25 @@ int curl_easy_send(void *easy, const void *mem, size_t len, size_t *n)
 			self.assertEqual(len(server.messages), 1)
 
 
+class Resolver(tap.Case):
+	MUTE = "#include <unistd.h>\nint getaddrinfo(void) { sleep(9); return -3; }\n"
+
+	@tap.table(("unknown", "nosuch0", 64), ("unknown address", "192.0.2.1", 64), ("an interface", "lo", 0), ("an address", "127.0.0.1", 0),
+	           ("IPv6 for IPv4", "::1", 64))
+	def test_interface(self, name, code):
+		"""the name of an interface is not looked up as a host's, out of reach of every clock: {0}"""
+		directory = tmp.directory("mcmute-")
+		library, source = os.path.join(directory, "mute.so"), os.path.join(directory, "mute.c")
+		with open(source, "w") as file:
+			file.write(self.MUTE)
+		subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+		env = {"LD_PRELOAD": library, "ASAN_OPTIONS": "verify_asan_link_order=0:exitcode=99"}
+		with fake.Server() as server:
+			r = run("-S", server.url, "--helo-name", "ann.example.net", "--message-id", "<a@example.net>", "--interface", name, env=env)
+			self.assertEqual(r.code, code, r)
+			self.assertLess(r.duration, 4 * mc.SLOW, r)
+
+
 class Servers(tap.Case):
 	@tap.table(("an unknown host", "nosuch.invalid:2525"), ("no socket", "lmtp+unix:/nonexistent/socket"))
 	def test_come_again(self, next_server):
