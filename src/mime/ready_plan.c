@@ -109,7 +109,8 @@ static int edit_text(struct walk *w, const struct edit *where, struct buf *text,
 
 /*
  * The entity's header written anew; with @cte not CTE_AUTO its Content-Transfer-Encoding is that, @drop:
- * none.
+ * none. Not where a line is no field: for some readers the body begins there, and they would not see what is
+ * said of it behind.
  */
 static int header_rewrite(const struct walk *w, struct buf *out, enum cte cte, bool drop, struct err *e)
 {
@@ -118,6 +119,8 @@ static int header_rewrite(const struct walk *w, struct buf *out, enum cte cte, b
 
 		if ((drop || cte != CTE_AUTO) && block_is(&w->block, f, "Content-Transfer-Encoding"))
 			continue;
+		if (cte != CTE_AUTO && !f->name_len)
+			return err_set(e, ERR_DATA, "a header has a line that is not a field");
 		if (block_put(out, &w->block, f, e) < 0)
 			return -1;
 	}

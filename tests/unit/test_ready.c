@@ -255,6 +255,9 @@ static void test_multipart(void)
 	test_case("what is signed and 7-bit needs nothing");
 	goes(MULTI7("signed") "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nx\r\n--b\r\n\r\nsig\r\n--b--\r\n",
 	     MULTI7("signed") "--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nx\r\n--b\r\n\r\nsig\r\n--b--\r\n", NULL);
+	test_case("a part's header with a line that is no field says nothing that all readers would see");
+	goes(MULTI("mixed") "--b\r\nX: y\r\njunk\r\n\r\n\xe9\r\n--b--\r\n",
+	     MULTI("mixed") "--b\r\nX: y\r\njunk\r\n\r\n\xe9\r\n--b--\r\n", "");
 	test_case("a part's header and nothing behind it");
 	goes(MULTI7("mixed") "--b\r\nContent-Type: text/plain\r\n--b\r\n--b--\r\n",
 	     MULTI7("mixed") "--b\r\nContent-Type: text/plain\r\n--b\r\n--b--\r\n", NULL);
