@@ -5,7 +5,8 @@
  *                    ask for: the C library and OpenSSL, short of memory, crash and deadlock on their own account.
  *   SHIM_DOT=1       every allocation fails once the final dot of a message was handed to the system
  *   SHIM_COUNT=PATH  the number of allocations is written there at the end
- *   SHIM_SHORT=N     reads and writes move at most N octets, and half of them are interrupted (EINTR)
+ *   SHIM_SHORT=N     reads and writes move at most N octets, and half of them are interrupted (EINTR); on sockets,
+ *                    which do not block here and so are not interrupted, they are only short
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -114,6 +115,12 @@ char *strdup(const char *s)
 	return copy ? memcpy(copy, s, len) : NULL;
 }
 
+static void shorten(size_t *len)
+{
+	if (piece && *len > (size_t)piece)
+		*len = (size_t)piece;
+}
+
 static int interrupted(size_t *len)
 {
 	if (!piece)
@@ -123,8 +130,7 @@ static int interrupted(size_t *len)
 		errno = EINTR;
 		return 1;
 	}
-	if (*len > (size_t)piece)
-		*len = (size_t)piece;
+	shorten(len);
 	return 0;
 }
 
@@ -148,7 +154,8 @@ ssize_t read(int fd, void *mem, size_t len)
 ssize_t recv(int fd, void *mem, size_t len, int flags)
 {
 	REAL(recv);
-	return interrupted(&len) ? -1 : real(fd, mem, len, flags);
+	shorten(&len);
+	return real(fd, mem, len, flags);
 }
 
 ssize_t write(int fd, const void *mem, size_t len)
@@ -162,8 +169,7 @@ ssize_t send(int fd, const void *mem, size_t len, int flags)
 	ssize_t n;
 
 	REAL(send);
-	if (interrupted(&len))
-		return -1;
+	shorten(&len);
 	n = real(fd, mem, len, flags);
 	look(mem, n);
 	return n;

@@ -76,11 +76,11 @@ class Unreadable(tap.Case):
 		path = self.path_of(kind)
 		if way == "params":
 			job = locally.params(self, {"body": "x", "attachments": [{"path": path}]})
-			argv, codes = ["--params", job], (66, 65) if not path else 66
+			argv, codes = ["--params", job], (66, 65, 64) if not path else 66
 		elif way == "body":
-			argv, codes = [*ARGS, TO, "--body-file", path], (66, 65) if not path else 66
+			argv, codes = [*ARGS, TO, "--body-file", path], (66, 65, 64) if not path else 66
 		else:
-			argv, codes = [*ARGS, TO, "--body", "x", "-a", path], (66, 65) if not path else 66
+			argv, codes = [*ARGS, TO, "--body", "x", "-a", path], (66, 65, 64) if not path else 66
 		if kind == "kernel messages":
 			# One that says it is a regular file, and whose reading never comes to an end.
 			codes = (65, 66, 74)
