@@ -52,8 +52,7 @@ void secret_room(struct buf *b)
 	free(zero);
 }
 
-/* From here on no core dump and no debugger of another process of this user sees the memory. */
-static void harden(void)
+void secret_harden(void)
 {
 	struct rlimit none = {0};
 
@@ -308,7 +307,7 @@ int credentials_resolve(struct credentials *ret, const struct server_params *s, 
 	if (!password && !token)
 		password = s->username && (!s->mechanisms || (s->mechanisms & ~(unsigned)WITHOUT_PASSWORD));
 	if (password || token)
-		harden();
+		secret_harden();
 	if ((password && resolve(&c.password, s, &s->password, host, "password", e) < 0) ||
 	    (token && resolve(&c.token, s, &s->oauth2_token, NULL, "oauth2_token", e) < 0)) {
 		credentials_clear(&c);

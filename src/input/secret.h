@@ -27,9 +27,15 @@ struct credentials {
 };
 
 /*
+ * From here on no core dump and no debugger of another process of this user sees the memory. For whoever may hold a
+ * literal secret long before it is used: composing may wait for standard input.
+ */
+void secret_harden(void);
+
+/*
  * @host: the server's name for ~/.netrc (NULL with a Unix socket: no netrc), which is not used where the list
  * names other hosts as well. Once for a run: a variable, a descriptor and a terminal give their secret once.
- * Also makes the process undumpable (no core with a secret).
+ * Hardens the process (secret_harden()).
  */
 int credentials_resolve(struct credentials *ret, const struct server_params *s, const char *host,
 			struct err *e) MUST_CHECK;

@@ -56,6 +56,8 @@ static int deliver(struct report *r, struct transport **ret, const struct mail_p
 	CLEANUP(envelope_clear) struct envelope env = {0};
 	CLEANUP(message_freep) struct message *m = NULL;
 
+	if (p->server.has_credentials || p->server.proxy)
+		secret_harden();
 	if (envelope_from_params(&env, p, e) < 0)
 		return -1;
 	report_init(r, &env);

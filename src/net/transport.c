@@ -130,11 +130,15 @@ static int local_failure(struct attempt *a, const struct err *e)
 	static const enum cause cause[] = { [ERR_DATA] = CAUSE_DATA, [ERR_NOINPUT] = CAUSE_INPUT, [ERR_POLICY] = CAUSE_POLICY };
 	enum cause c = e->class < ARRAY_SIZE(cause) && cause[e->class] ? cause[e->class] : CAUSE_LOCAL;
 	struct report *r = a->report;
+	bool all = true;
 
+	for (size_t i = 0; i < r->n_rcpt; i++)
+		all = all && r->rcpt[i].state != RCPT_ACCEPTED && r->rcpt[i].state != RCPT_UNKNOWN;
 	r->error_exit = err_exit_code(e);
 	r->error_cause = c;
 	r->error_stage = STAGE_LOCAL;
-	snprintf(r->error_text, sizeof(r->error_text), "%s; nothing was sent that a server could have accepted", e->text);
+	snprintf(r->error_text, sizeof(r->error_text), "%s; nothing %swas sent that a server could have accepted", e->text,
+		 all ? "" : "more ");
 	lost(a, c, e->text);
 	a->stop = true;
 	return -1;

@@ -224,6 +224,24 @@ class Secrets(tap.Case):
 			self.assertIn("no such user with ***, sorry", r.stderr)
 			self.assertNotIn("xxxx", r.stderr)
 
+	def test_core(self):
+		"""no core is dumped of a process that holds a password, not even while it waits for its text"""
+		path = os.path.join(tmp.directory("mccore-"), "params.json")
+		with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+			file.write('{"server":"127.0.0.1:1","username":"u","password":"hunter22","body_file":"-"}')
+		process = subprocess.Popen([mc.BINARY, "--params", path, *ARGS, BOB], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=mc.environment(),
+		                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20)))
+
+		def limited():
+			with open(f"/proc/{process.pid}/limits") as file:
+				return any(l.split()[4] == "0" for l in file if l.startswith("Max core"))
+		try:
+			tmp.wait_for(limited, 5 * mc.SLOW, "the limit of core files to be 0")
+			self.assertIsNone(process.poll())
+		finally:
+			process.kill()
+			process.communicate()
+
 	@tap.table(("http", "http://u:hunter22@127.0.0.1:1", 64), ("socks5h", "socks5h://u:hunter22@127.0.0.1:1", 64),
 	           ("no scheme", "u:hunter22@127.0.0.1:1", 64), ("a user alone", "http://u@127.0.0.1:1", 75))
 	def test_proxy(self, url, code):
