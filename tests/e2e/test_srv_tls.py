@@ -75,5 +75,27 @@ class LmtpsTiming(cases.Timing):
 	way = "lmtps"
 
 
+class Unannounced(cases.Faults):
+	"""A connection that ends with a bare FIN or RST, without TLS's close_notify."""
+
+	@tap.row("TLS-07")
+	@tap.table(*[(f"{way}, {how}", way, end) for way in ("smtps", "starttls", "lmtps", "lmtp starttls")
+	             for how, end in (("FIN", fake.close()), ("RST", fake.rst()), ("close_notify", fake.bye()))])
+	def test_end(self, way, end):
+		"what was accepted before it stays accepted, what was not answered is unknown: {0}"
+		self.way = way
+		with self.server(dot=["250 2.0.0 ok", fake.flush(), fake.delay(0.1), end]) as server:
+			# The server's own books are closed before it could note what it said: the log has it.
+			self.verdict(self.send(server, truth=False), 0, "accepted", "dot", "", 250)
+			self.assertTrue(server.message.dot)
+			self.assertEqual([o for _t, who, o in server.session.log if who == "S"][-1], b"250 2.0.0 ok\r\n")
+		with self.server(dot=[end]) as server:
+			self.verdict(self.send(server), 2, "unknown", "dot", "lost", 0)
+		with self.server(data=[end]) as server:
+			r = self.send(server)
+			self.verdict(r, 75, "deferred", "data", "lost", 0)
+			self.no_dot(server, r)
+
+
 if __name__ == "__main__":
 	tap.main(jobs=8)
