@@ -160,12 +160,23 @@ static int no_tls_there(struct opening *o)
 			    o->server->port);
 }
 
+/* Nor does it say why a file was not to be opened while it had the connection, which is gone by now. */
+static int no_file(void)
+{
+	const int held = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int none = no_socket();
+
+	if (held >= 0)
+		close(held);
+	return none;
+}
+
 static int files_refused(struct opening *o, CURLcode rc)
 {
-	const int none = no_socket();
+	const int none = no_file();
 	char text[ERROR_MAX];
 
-	if (none)                       /* libcurl does not say why it could not open them */
+	if (none)
 		return opening_error(o, ERR_OS, "no descriptor for the certificates: %s", strerror(none));
 	if (rc != CURLE_SSL_CACERT_BADFILE)
 		return opening_error(o, ERR_CONFIG, "tls_cert_file, tls_key_file: %s",

@@ -238,22 +238,26 @@ static int debug(CURL *easy, curl_infotype type, char *mem, size_t len, void *ct
 
 /* The handle ------------------------------------------------------------- */
 
+static int not_set(struct opening *o, CURLcode rc, const char *name)
+{
+	if (rc == CURLE_OUT_OF_MEMORY)
+		return opening_error(o, ERR_OS, "libcurl is out of memory");
+	return opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(), name,
+			     curl_easy_strerror(rc));
+}
+
 int opening_set_long(struct opening *o, CURLoption which, long value, const char *name)
 {
 	const CURLcode rc = (curl_easy_setopt)(o->session->easy, which, value);
 
-	return rc ? opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(),
-				  name, curl_easy_strerror(rc))
-		  : 0;
+	return rc ? not_set(o, rc, name) : 0;
 }
 
 int opening_set_ptr(struct opening *o, CURLoption which, const void *value, const char *name)
 {
 	const CURLcode rc = (curl_easy_setopt)(o->session->easy, which, value);
 
-	return rc ? opening_error(o, ERR_CONFIG, "this libcurl (%s) does not take %s: %s", curl_version(),
-				  name, curl_easy_strerror(rc))
-		  : 0;
+	return rc ? not_set(o, rc, name) : 0;
 }
 
 /* What is read beside reply lines is not wanted; without a function libcurl would print it. */
@@ -317,6 +321,8 @@ static int set_adopted(struct opening *o)
 	snprintf(line, sizeof(line), "%s:%u:%s%s%s", o->server->host, o->server->port, six ? "[" : "",
 		 o->address, six ? "]" : "");
 	o->session->resolve = curl_slist_append(NULL, line);
+	if (!o->session->resolve)
+		return opening_error(o, ERR_OS, "libcurl is out of memory");
 	curl_easy_setopt(o->session->easy, CURLOPT_OPENSOCKETFUNCTION, socket_adopted);
 	curl_easy_setopt(o->session->easy, CURLOPT_OPENSOCKETDATA, o);
 	if (opening_set_ptr(o, CURLOPT_PROXY, "", "no proxy") < 0)
@@ -399,6 +405,8 @@ static int set_route(struct opening *o)
 			 : s->ip_version == IP_6 ? "[::1]"
 						 : "127.0.0.1,[::1]");
 		o->session->resolve = curl_slist_append(NULL, line);
+		if (!o->session->resolve)
+			return opening_error(o, ERR_OS, "libcurl is out of memory");
 	}
 	return o->session->resolve ? opening_set_ptr(o, CURLOPT_RESOLVE, o->session->resolve, "RESOLVE") : 0;
 }
@@ -446,7 +454,7 @@ int opening_handle(struct opening *o, const char *protocols)
 	if (!s->multi)
 		s->multi = curl_multi_init();
 	if (!s->easy || !s->multi)
-		return opening_error(o, ERR_SOFTWARE, "libcurl cannot be started");
+		return opening_error(o, ERR_OS, "libcurl cannot be started: out of memory");
 	curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->error);
 	curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, discard);
 	set_sockets(s);
@@ -549,7 +557,7 @@ int opening_drive(struct opening *o, void (*tick)(struct opening *o), CURLcode *
 	int running;
 
 	if (curl_multi_add_handle(s->multi, s->easy))
-		return opening_error(o, ERR_SOFTWARE, "libcurl cannot be started");
+		return opening_error(o, ERR_OS, "libcurl cannot be started: out of memory");
 	for (;;) {
 		int64_t left;
 
