@@ -29,21 +29,24 @@ def directory(prefix="mctest-"):
 	return path
 
 
-def _make_writable(function, path, _info):
-	try:
-		os.chmod(os.path.dirname(path), stat.S_IRWXU)
-		function(path)
-	except OSError:
-		pass
-
-
 def remove(path):
 	with _lock:
 		if path in _directories:
 			_directories.remove(path)
+
+	def make_writable(function, entry, _info):
+		# Only what is ours: the parent of @path itself is the machine's temporary directory.
+		if os.path.abspath(entry) == os.path.abspath(path):
+			return
+		try:
+			os.chmod(os.path.dirname(entry), stat.S_IRWXU)
+			function(entry)
+		except OSError:
+			pass
+
 	# A server's last child may still be writing.
 	for _ in range(20):
-		shutil.rmtree(path, onerror=_make_writable)
+		shutil.rmtree(path, onerror=make_writable)
 		if not os.path.lexists(path):
 			return
 		time.sleep(0.05)
