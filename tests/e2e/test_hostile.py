@@ -125,6 +125,19 @@ class Tls(tap.Case):
 			fields = file.read().rsplit(")", 1)[1].split()
 		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+	@tap.table(("SMTP", False), ("LMTP", True))
+	def test_pinned(self, lmtp):
+		"""a pinned key is not pinned to nothing where STARTTLS was taken off the way: {0}"""
+		pin = ["--tls-pinned-key", certs.pin("good")]
+		with fake.Server(lmtp=lmtp) as server:
+			self.assertEqual(run("-S", server.url, *pin).code, 77)
+			self.assertEqual(server.messages, [])
+			self.assertEqual(run("-S", server.url, *pin, "--no-starttls").code, 0)
+		with fake.Server(lmtp=lmtp, tls="starttls") as server:
+			r = run("-S", server.url.replace("127.0.0.1", "localhost"), *pin, "--tls-ca-file", certs.ca())
+			self.assertEqual(r.code, 0, r)
+			self.assertTrue(server.session.tls)
+
 	# TLS takes several records whole or not at all: so does this libcurl, and the last record waits half a second.
 	RECORDS = r"""
 #define _GNU_SOURCE
