@@ -235,6 +235,27 @@ static bool is_sendmail_mode(const char *word)
 	       strchr("adehimpstvDHP", word[2]);
 }
 
+/*
+ * -from, -cc, -subject: with one dash a letter and its glued value, which is never what was meant where the whole is
+ * a flag's name. -help is help in both readings.
+ */
+static bool is_one_dash(const struct flags *f, const char *word)
+{
+	size_t len = word && word[0] == '-' && word[1] && word[1] != '-' ? strcspn(word + 1, "=") : 0;
+
+	for (size_t i = 0; len > 1 && i < f->count; i++)
+		if (!strncmp(f->flag[i].name, word + 1, len) && !f->flag[i].name[len])
+			return strcmp(f->flag[i].name, "help");
+	return false;
+}
+
+static int one_dash(const char *word, struct err *e)
+{
+	int len = (int)strcspn(word, "=");
+
+	return err_set(e, ERR_USAGE, "%.*s: a flag of more than a letter has two dashes: -%.*s", len, word, len, word);
+}
+
 /* --- values --- */
 
 /* "--name" or "-x", as the user wrote the setting. */
@@ -436,6 +457,8 @@ static int step(const struct flags *f, struct mail_params *p, struct invocation 
 
 	if (is_sendmail_mode(before < argc ? argv[before] : NULL))
 		return sendmail_option(argv[before], e);
+	if (is_one_dash(f, before < argc ? argv[before] : NULL))
+		return one_dash(argv[before], e);
 	found = getopt_long(argc, argv, f->letters, f->option, &index);
 	if (found == -1)
 		return 1;
@@ -484,6 +507,10 @@ int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *ar
 	}
 	for (int i = optind; i < argc; i++)
 		words[n_words++] = argv[i];
+	/* Its abbreviation --file would take the place of --attach in silence. */
+	if (p->origin[param_id(param_by_name("files_dir", strlen("files_dir")))] == ORIGIN_ARGV && !inv.params_file)
+		return err_set(e, ERR_USAGE, "--files-dir: there is no params file (--params) whose files it could "
+			       "confine; --attach sends a file");
 	for (size_t i = 0; i < n_words; i++)
 		if (take_recipient(p, words[i], e) < 0)
 			return -1;

@@ -47,6 +47,11 @@ static const struct { const char *words[WORDS]; int exit; const char *text; } re
 	{ {"--tls=yes"}, 64, "--tls: takes no value" },
 	{ {"--params=a", "--params", "b"}, 64, "--params: given twice; one file is read" },
 	{ {"b@example.org", "-"}, 64, "-: not a recipient; standard input is --body-file -, --message-file - or --params -" },
+	{ {"-from", "a@example.org"}, 64, "-from: a flag of more than a letter has two dashes: --from" },
+	{ {"b@example.org", "-cc=x"}, 64, "-cc: a flag of more than a letter has two dashes: --cc" },
+	{ {"-v", "-no-tls"}, 64, "-no-tls: a flag of more than a letter has two dashes: --no-tls" },
+	{ {"--file", "report.pdf"}, 64, "--files-dir: there is no params file (--params) whose files it could confine; "
+					"--attach sends a file" },
 	{ {"-Z"}, 64, "-Z: unknown flag (mailchute --help lists them)" },
 	{ {"-\xff"}, 64, "-\\xff: unknown flag (mailchute --help lists them)" },
 	{ {"--password=hunter2"}, 64, "--password: other users of this machine can read the command line; use --password-file, "
