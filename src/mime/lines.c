@@ -3,6 +3,7 @@
 #include "mime/lines.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 #include "base/source.h"
 #include "base/xalloc.h"
 #include "text/header.h"
@@ -213,9 +214,10 @@ char *block_value(const struct block *b, const char *name)
 	return NULL;
 }
 
-int block_put(struct buf *out, const struct block *b, const struct block_field *f, struct err *e)
+int block_put(struct buf *out, const struct block *b, const struct block_field *f, bool part, struct err *e)
 {
 	CLEANUP(freep) char *name = NULL, *value = NULL;
+	const size_t before = out->len;
 
 	if (!f->high && !f->overlong)
 		return buf_add(out, b->text.data + f->at, f->len) < 0 ?
@@ -224,5 +226,10 @@ int block_put(struct buf *out, const struct block *b, const struct block_field *
 		return err_set(e, ERR_DATA, "a header has a line that is not a field");
 	name = xmemdup0(b->text.data + f->at, f->name_len);
 	value = field_unfold(b, f);
-	return header_raw(out, name, value, e);
+	if (header_raw(out, name, value, e) < 0)
+		return -1;
+	if (!part || ascii_only(out->data + before, out->len - before))
+		return 0;
+	out->len = before;
+	return header_text(out, name, value, e);
 }

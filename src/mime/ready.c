@@ -201,7 +201,7 @@ static int put_kept(struct head_work *h, struct err *e)
 			continue;
 		if (h->cte && block_is(b, f, "Content-Transfer-Encoding"))
 			continue;
-		if (block_put(h->out, b, f, e) < 0)
+		if (block_put(h->out, b, f, false, e) < 0)
 			return err_wrap(e, "header field %zu", i + 1);
 	}
 	return 0;

@@ -121,7 +121,7 @@ static int header_rewrite(const struct walk *w, struct buf *out, enum cte cte, b
 			continue;
 		if (cte != CTE_AUTO && !f->name_len)
 			return err_set(e, ERR_DATA, "a header has a line that is not a field");
-		if (block_put(out, &w->block, f, e) < 0)
+		if (block_put(out, &w->block, f, true, e) < 0)
 			return -1;
 	}
 	return cte == CTE_AUTO ? 0 : header_raw(out, "Content-Transfer-Encoding", cte_name(cte), e);

@@ -244,6 +244,10 @@ static void test_multipart(void)
 	     "h\xc3\xa9 is how they write it over there\r\n",
 	     MULTI7("digest") "--b\r\n\r\nSubject: =?utf-8?B?aMOp?=\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n"
 	     "Content-Transfer-Encoding: quoted-printable\r\n\r\nh=C3=A9 is how they write it over there\r\n");
+	test_case("an address in a part's header, raw, is nobody's: it is encoded as text, and SMTPUTF8 is not needed");
+	goes(MULTI("mixed") "--b\r\nTo: \xc3\xbc@example.org\r\n\r\nx\r\n--b--\r\n",
+	     MULTI("mixed") "--b\r\nTo: \xc3\xbc@example.org\r\n\r\nx\r\n--b--\r\n",
+	     MULTI7("mixed") "--b\r\nTo: =?utf-8?B?w7xAZXhhbXBsZS5vcmc=?=\r\n\r\nx\r\n--b--\r\n");
 	test_case("an inner multipart that lacks its end");
 	goes(MULTI("mixed") "--b\r\nContent-Type: multipart/mixed; boundary=bb\r\n\r\n--bb\r\n\r\n\xe9\r\n--b\r\n\r\ny\r\n--b--\r\n",
 	     MULTI("mixed") "--b\r\nContent-Type: multipart/mixed; boundary=bb\r\n\r\n--bb\r\n\r\n\xe9\r\n--b\r\n\r\ny\r\n--b--\r\n",
