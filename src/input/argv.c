@@ -236,8 +236,8 @@ static bool is_sendmail_mode(const char *word)
 }
 
 /*
- * -from, -cc, -subject: with one dash a letter and its glued value, which is never what was meant where the whole is
- * a flag's name. -help is help in both readings.
+ * -from, -cc, -subject: with one dash a letter and its glued value, which is never what was meant where the
+ * whole is a flag's name. -help is help in both readings.
  */
 static bool is_one_dash(const struct flags *f, const char *word)
 {
@@ -253,7 +253,8 @@ static int one_dash(const char *word, struct err *e)
 {
 	int len = (int)strcspn(word, "=");
 
-	return err_set(e, ERR_USAGE, "%.*s: a flag of more than a letter has two dashes: -%.*s", len, word, len, word);
+	return err_set(e, ERR_USAGE, "%.*s: a flag of more than a letter has two dashes: -%.*s", len, word,
+		       len, word);
 }
 
 /* --- values --- */
@@ -436,8 +437,8 @@ static int take_recipient(struct mail_params *p, const char *word, struct err *e
 
 	/* a local part by the grammar, standard input by everybody's habit */
 	if (!strcmp(word, "-"))
-		return err_set(e, ERR_USAGE, "-: not a recipient; standard input is --body-file -, --message-file - or "
-			       "--params -");
+		return err_set(e, ERR_USAGE, "-: not a recipient; standard input is --body-file -, "
+			       "--message-file - or --params -");
 	utf8_escape(shown, sizeof(shown), word, strlen(word));
 	if (check_text(shown, word, e) < 0)
 		return -1;
@@ -508,7 +509,8 @@ int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *ar
 	for (int i = optind; i < argc; i++)
 		words[n_words++] = argv[i];
 	/* Its abbreviation --file would take the place of --attach in silence. */
-	if (p->origin[param_id(param_by_name("files_dir", strlen("files_dir")))] == ORIGIN_ARGV && !inv.params_file)
+	if (!inv.params_file &&
+	    p->origin[param_id(param_by_name("files_dir", strlen("files_dir")))] == ORIGIN_ARGV)
 		return err_set(e, ERR_USAGE, "--files-dir: there is no params file (--params) whose files it could "
 			       "confine; --attach sends a file");
 	for (size_t i = 0; i < n_words; i++)

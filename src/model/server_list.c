@@ -164,6 +164,8 @@ static int server_text_read(const struct mail_params *p, struct server_text *st,
 		return param_fail(p, "server", e,
 				  "holds an '@'; the name belongs in username (--username), the password "
 				  "in password (--password-env, -file, -command or -fd)");
+	if (strchr(text, ',') && (!st->scheme || !st->scheme->unix_socket))
+		return server_fail(p, text, "one server only; for more repeat --server, or give a list", e);
 	if (len && !st->scheme)
 		return server_fail(p, text, "not a mail server; use host, host:port or a URL with " SCHEMES,
 				   e);

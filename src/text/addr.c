@@ -503,7 +503,9 @@ static int after_phrase(struct scan *s, struct mailbox *m, struct buf *words, co
 	return addr_spec(s, m) < 0 ? -1 : 1;
 }
 
-/* RFC 5322, 3.4: an address, at its first word. 1: a mailbox, *ret filled. 0: a group begins, its name in *ret. */
+/*
+ * RFC 5322, 3.4: an address, at its first word. 1: a mailbox, *ret filled. 0: a group begins, its name in *ret.
+ */
 static int element(struct scan *s, struct mailbox *ret)
 {
 	struct buf words = BUF_INIT(NAME_MAX_OCTETS);

@@ -487,6 +487,7 @@ static void test_servers_refused(void)
 		{"ftp://x", "smtp:"}, {"dict://x", "smtp:"}, {"gopher://x", "smtp:"}, {"scp://x", "smtp:"},
 		{"telnet://x", "smtp:"}, {"smtp://user:pw@x", "--password-env"}, {"smtp://x/path", "no path"},
 		{"smtp://x?y", "no path"}, {"smtp://", NULL}, {"smtp:", NULL}, {"x:0", "1 to 65535"},
+		{"x,y:25", "repeat --server"}, {"x:25,y", "repeat --server"},
 		{"x:65536", "1 to 65535"}, {"x:25x", "1 to 65535"}, {"x:", "not a mail server"},
 		{"[::1", "bracket"},
 		{"[::1]x", "bracket"}, {"[::1]:", "1 to 65535"}, {"::1::2:3", NULL},
