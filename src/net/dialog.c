@@ -163,6 +163,17 @@ static bool extensions_suffice(struct dialog *d)
 	return eight_bit_way(d) && size_fits(d);
 }
 
+bool dialog_lacks(const struct dialog *d)
+{
+	const struct capabilities *c = d->cap;
+	bool eai = d->needs->smtputf8 || d->env->from_eai;
+
+	for (size_t i = 0; i < d->env->n_rcpt && !eai; i++)
+		eai = d->todo[i] && d->env->rcpt[i].eai;
+	return (eai && !c->smtputf8) || (d->needs->eightbit && !c->eightbit) ||
+	       (envelope_wants_dsn(d->env) && !c->dsn) || (d->env->require_tls && !c->requiretls);
+}
+
 void dialog_init(struct dialog *d)
 {
 	d->phase = PHASE_IDLE;

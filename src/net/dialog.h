@@ -66,6 +66,8 @@ struct dialog {
 	size_t dot_at;                  /* LMTP: next recipient of the transaction whose reply is due */
 };
 
+/* The server does not offer something that the message or the envelope needs. May be asked before dialog_init(). */
+bool dialog_lacks(const struct dialog *d);
 /* What the capabilities make of the message: settles everyone and leaves nothing to do where something needed is not there. */
 void dialog_init(struct dialog *d);
 enum dialog_need dialog_next(struct dialog *d, struct buf *out);

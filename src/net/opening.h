@@ -32,6 +32,7 @@ struct session {
 	struct curl_slist *resolve;
 	curl_socket_t fd;               /* borrowed from libcurl once handed over; CURL_SOCKET_BAD before */
 	struct capabilities cap;
+	char helo[HELO_MAX];            /* what EHLO said, for session_ask_again() */
 	struct session_times times;
 	curl_socket_t open[8];          /* sockets that libcurl has open; owned by it */
 	size_t n_open;

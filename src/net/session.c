@@ -129,6 +129,7 @@ int session_open(struct session **ret, const struct server *server, const struct
 		redact_init(&o->redact, o->cred.password, o->cred.token);
 	rc = open_it(o);
 	if (rc == 1) {
+		memcpy(o->session->helo, o->helo, sizeof(o->helo));
 		detach(o->session);
 		*ret = o->session;
 	} else {

@@ -585,6 +585,22 @@ static void note_times(struct report *r, const struct session *s)
 	r->auth_us = times->auth;
 }
 
+/* What is needed and was not offered may be offered to those who are logged in. */
+static int ask_again(struct attempt *a, const struct server *server)
+{
+	int64_t until = io_now_ms() + reply_time(a);
+
+	if (!dialog_lacks(&a->d))
+		return 0;
+	if (until > a->deadline_ms)
+		until = a->deadline_ms;
+	if (session_ask_again(a->session, server->lmtp, until, a->t->o.trace) == 0)
+		return 0;
+	a->stop = io_signal_heard != 0;
+	lost(a, io_now_ms() >= until ? CAUSE_TIMEOUT : CAUSE_LOST, session_error(a->session));
+	return -1;
+}
+
 /* What a delivery is about, for the loops over sessions and servers. */
 struct delivery {
 	struct transport *t;
@@ -632,8 +648,10 @@ static int one_session(struct delivery *y, const struct server *server, struct e
 				      .all_or_nothing = t->o.all_or_nothing, .once = y->msg->needs.once,
 				      .max_rcpt = t->o.server->max_rcpt } };
 	next_reply(a);
-	dialog_init(&a->d);
-	run_transactions(a);
+	if (!t->o.credentials || ask_again(a, server) == 0) {
+		dialog_init(&a->d);
+		run_transactions(a);
+	}
 	again = a->d.settled_new && dialog_any_todo(&a->d) && !a->stop && !a->d.once;
 	y->stop = a->stop;
 	dialog_clear(&a->d);

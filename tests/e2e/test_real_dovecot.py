@@ -164,6 +164,12 @@ class Submission(tap.Case):
 		self.send("--username", "bob", "--password-env", "PW", env={"PW": "wrong-password"}, secrets=["wrong-password"], code=77)
 		self.assertEqual(self.mta.deliveries(), [])
 
+	def test_dsn(self):
+		"DSN, which this service offers only behind AUTH, is asked for again and taken"
+		self.send("--username", "bob", "--password-env", "PW", "--dsn-notify", "never", env={"PW": dovecot.PASSWORD},
+		          secrets=[dovecot.PASSWORD])
+		self.arrived("PLAIN")
+
 	def test_none(self):
 		"submission without credentials: 530, which is 77; nothing sent"
 		self.send(code=77)
