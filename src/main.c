@@ -25,8 +25,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* ---- standard output: the product ---- */
 
 /* Results are written through a buffer of fixed size: after the dot nothing is allocated. */

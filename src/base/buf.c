@@ -11,8 +11,8 @@
 
 char buf_empty[1];
 
-/* Room for @more octets and the NUL, doubling up to max. */
-static int buf_room(struct buf *b, size_t more)
+/* And for the NUL, doubling up to max. */
+int buf_reserve(struct buf *b, size_t more)
 {
 	size_t need, cap;
 
@@ -33,7 +33,7 @@ static int buf_room(struct buf *b, size_t more)
 
 int buf_add(struct buf *b, const void *mem, size_t len)
 {
-	if (buf_room(b, len) < 0)
+	if (buf_reserve(b, len) < 0)
 		return -1;
 	if (len)
 		memcpy(b->data + b->len, mem, len);
@@ -56,7 +56,7 @@ int buf_addf(struct buf *b, const char *fmt, ...)
 	va_start(va, fmt);
 	n = vsnprintf(NULL, 0, fmt, va);
 	va_end(va);
-	if (n < 0 || buf_room(b, (size_t)n) < 0)
+	if (n < 0 || buf_reserve(b, (size_t)n) < 0)
 		return -1;
 	va_start(va, fmt);
 	vsnprintf(b->data + b->len, (size_t)n + 1, fmt, va);

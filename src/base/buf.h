@@ -9,10 +9,9 @@
  *     buffer: input from a file or a server can never size our memory.
  * The bytes may contain NUL; len is the truth.
  *
- * Running out of memory is not reported here. xalloc() ends the process,
- * which is safe because nothing outside the spool is durable and the spool
- * is crash-only. One stretch may not allocate: from the final dot to the
- * report. Results and texts live in storage made before the dot.
+ * Running out of memory is not reported here: xalloc.h ends the process then.
+ * One stretch may not allocate, from the final dot to the report: results and
+ * texts live in storage made before the dot.
  */
 
 #include "base/base.h"
@@ -27,13 +26,17 @@ struct buf {
 extern char buf_empty[1];
 #define BUF_INIT(limit) { .data = buf_empty, .max = (limit) }
 
+/* Octets behind those that are there: 0, or -1 where max has no room for all of them. */
 int buf_add(struct buf *b, const void *mem, size_t len) MUST_CHECK;
 int buf_adds(struct buf *b, const char *str) MUST_CHECK;
 int buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;
+/* Room for @more octets at once, so that adding them moves nothing. Errors as buf_add(). */
+int buf_reserve(struct buf *b, size_t more) MUST_CHECK;
+/* Empty again; the memory stays for what comes. */
 void buf_reset(struct buf *b);
 
-/* Hand the bytes to the caller, who must free(3) them; @b is empty after. */
+/* Hand the bytes, NUL-ended, to the caller, who must free(3) them; @ret_len may be NULL. @b is empty after. */
 char *buf_take(struct buf *b, size_t *ret_len);
 void buf_clear(struct buf *b);
-/* For secrets: overwritten before it is freed. (A buffer that grew left copies behind: give it its room at once.) */
+/* For secrets: overwritten before it is freed. A buffer that grew left copies behind: buf_reserve() it first. */
 void buf_wipe(struct buf *b);

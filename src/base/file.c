@@ -2,9 +2,7 @@
  * Files that are read while they are sent; see file.h.
  *
  * Every decision about what a file is comes from fstat(2) of a descriptor
- * already held, so nothing can be swapped between the look and the use. Where
- * only a look is wanted the descriptor is an O_PATH one: it has no effect on
- * a FIFO's writer and needs no permission on the file.
+ * already held, so nothing can be swapped between the look and the use.
  */
 
 #include "base/file.h"
@@ -134,8 +132,8 @@ static int judge(bool *ret_pipe, int fd, const struct stat *st, const char *path
 static void id_take(struct file_id *id, const struct stat *st)
 {
 	*id = (struct file_id){
-		.dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .mtime = st->st_mtim,
-			.ctim = st->st_ctim,
+		.dev = st->st_dev, .ino = st->st_ino, .size = st->st_size,
+		.mtime = st->st_mtim, .ctim = st->st_ctim,
 	};
 }
 
@@ -144,10 +142,18 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static bool id_same(const struct file_id *id, const struct stat *st)
+static bool id_same(const struct file_id *a, const struct file_id *b)
 {
-	return id->dev == st->st_dev && id->ino == st->st_ino && id->size == st->st_size &&
-	       same_time(&id->mtime, &st->st_mtim) && same_time(&id->ctim, &st->st_ctim);
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       same_time(&a->mtime, &b->mtime) && same_time(&a->ctim, &b->ctim);
+}
+
+static bool is_still(const struct file_id *id, const struct stat *st)
+{
+	struct file_id now;
+
+	id_take(&now, st);
+	return id_same(id, &now);
 }
 
 static int changed(const char *path, struct err *e)
@@ -177,28 +183,13 @@ int file_open(int *ret_fd, bool *ret_pipe, struct file_id *ret_id, const char *p
 	return 0;
 }
 
-/* What @path names now, with no effect on it: opening and closing a FIFO would end its writer. */
+/* What @path names now. O_PATH: it needs no permission on the file, and no FIFO's writer sees a reader go. */
 static int look(struct stat *ret, int *ret_fd, const char *path, const char *beneath)
 {
 	*ret_fd = open_raw(path, beneath, O_PATH);
 	if (*ret_fd < 0)
 		return -1;
 	return fstat(*ret_fd, ret);
-}
-
-int file_identify(struct file_id *ret, bool *ret_pipe, const char *path, const char *beneath, struct err *e)
-{
-	CLEANUP(close_fd) int seen = -1;
-	CLEANUP(close_fd) int fd = -1;
-	struct stat st;
-
-	if (look(&st, &seen, path, beneath) < 0)
-		return open_failed(path, beneath, errno, e);
-	if (judge(ret_pipe, seen, &st, path, e) < 0)
-		return -1;
-	if (*ret_pipe)
-		return 0;
-	return file_open(&fd, ret_pipe, ret, path, beneath, e);
 }
 
 int file_unchanged(const struct file_id *id, const char *path, const char *beneath, struct err *e)
@@ -213,7 +204,7 @@ int file_unchanged(const struct file_id *id, const char *path, const char *benea
 		failed = stat(path, &st);
 	if (failed < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 		return open_failed(path, beneath, errno, e);
-	if (failed < 0 || !id_same(id, &st))
+	if (failed < 0 || !is_still(id, &st))
 		return changed(path, e);
 	return 0;
 }
@@ -241,8 +232,7 @@ static int file_begin(struct file_source *f, struct err *e)
 
 	if (file_open(&fd, &pipe, &now, f->path, f->beneath, e) < 0)
 		return -1;
-	if (pipe || now.dev != f->id.dev || now.ino != f->id.ino || now.size != f->id.size ||
-	    !same_time(&now.mtime, &f->id.mtime) || !same_time(&now.ctim, &f->id.ctim))
+	if (pipe || !id_same(&now, &f->id))
 		return changed(f->path, e);
 	/* Advice; a file system that does not take it reads as well without. */
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -256,7 +246,7 @@ static int file_begin(struct file_source *f, struct err *e)
 static int file_end(struct file_source *f, struct err *e)
 {
 	struct stat st;
-	bool same = fstat(f->fd, &st) == 0 && id_same(&f->id, &st);
+	bool same = fstat(f->fd, &st) == 0 && is_still(&f->id, &st);
 
 	close_fd(&f->fd);
 	if (!same)
@@ -288,8 +278,7 @@ static int file_read(struct source *s, char *buf, size_t cap, size_t *ret_len, s
 	while (n < 0 && errno == EINTR && !io_signal_heard);
 	if (n < 0)
 		return err_sys(e, ERR_IO, errno, "reading '%s' failed after %lld octets",
-			       shown(name, f->path),
-			       (long long)f->at);
+			       shown(name, f->path), (long long)f->at);
 	f->at += n;
 	if (n == 0 || f->at > f->id.size)
 		return changed(f->path, e);
@@ -301,7 +290,6 @@ static int file_rewind(struct source *s, struct err *e)
 {
 	struct file_source *f = (struct file_source *)s;
 
-	(void)e;
 	close_fd(&f->fd);
 	f->done = false;
 	return 0;
@@ -346,15 +334,14 @@ struct source *source_file(const char *path, const char *beneath, const struct f
  */
 static int wait_readable(int fd, const char *name, unsigned timeout_ms, struct err *e)
 {
-	int64_t end = io_now_ms() + timeout_ms;
+	const int64_t until = timeout_ms ? io_now_ms() + timeout_ms : INT64_MAX;
 	char text[SHOWN];
 
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = fd, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN },
 		};
-		int64_t left = timeout_ms ? end - io_now_ms() : -1;
-		int n = poll(p, 2, left > INT32_MAX ? INT32_MAX : (int)(timeout_ms && left < 0 ? 0 : left));
+		int n = poll(p, 2, io_poll_ms(until));
 
 		if (io_signal_heard)
 			return err_set(e, ERR_IO, "'%s': interrupted while waiting for data",
@@ -365,10 +352,9 @@ static int wait_readable(int fd, const char *name, unsigned timeout_ms, struct e
 			return err_set(e, ERR_NOINPUT, "'%s' is not an open descriptor", shown(text, name));
 		if (n > 0 && p[0].revents)
 			return 0;
-		if (timeout_ms && io_now_ms() >= end)
+		if (io_now_ms() >= until)
 			return err_set(e, ERR_NOINPUT, "'%s': nothing was written to it for %u.%u s",
-				       shown(text, name),
-				       timeout_ms / 1000, timeout_ms % 1000 / 100);
+				       shown(text, name), timeout_ms / 1000, timeout_ms % 1000 / 100);
 	}
 }
 
@@ -392,8 +378,7 @@ static int read_some(int fd, const char *name, unsigned timeout_ms, char *buf, s
 			continue;
 		/* Not open for reading, or a directory: it never was an input. Else it broke midway. */
 		return err_sys(e, errno == EBADF || errno == EISDIR || errno == EINVAL ? ERR_NOINPUT : ERR_IO,
-			       errno,
-			       "cannot read '%s'", shown(text, name));
+			       errno, "cannot read '%s'", shown(text, name));
 	}
 }
 
@@ -603,7 +588,7 @@ static void stream_free(struct source *s)
 
 static const struct source_ops stream_ops = {
 	.name = "stream", .read = stream_read, .rewind = stream_rewind, .size = stream_size,
-		.free = stream_free,
+	.free = stream_free,
 };
 
 struct source *source_stream(int fd, const char *name, unsigned timeout_ms)

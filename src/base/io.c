@@ -5,16 +5,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { OWN_FD_LEAST = 200 };
+enum {
+	OWN_FD_LEAST = 200,             /* above what anybody numbers by hand */
+	POLL_MOST_MS = 3600 * 1000,
+};
 
-volatile int io_signal_heard;
+volatile sig_atomic_t io_signal_heard;
+
+/* The first two come back as errors of write(); the others mean nothing to us and must not end us amid a message. */
+const int io_signals_ignored[IO_IGNORED] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 
 static int signal_pipe[2] = { -1, -1 };
-static volatile int signal_count;
+static volatile sig_atomic_t signal_count;
 
 int io_write_all(int fd, const void *mem, size_t len)
 {
@@ -50,6 +55,13 @@ int64_t io_now_us(void)
 int64_t io_now_ms(void)
 {
 	return io_now_us() / 1000;
+}
+
+int io_poll_ms(int64_t until_ms)
+{
+	int64_t left = until_ms - io_now_ms();
+
+	return left <= 0 ? 0 : left < POLL_MOST_MS ? (int)left : POLL_MOST_MS;
 }
 
 static void hear_signal(int number)
@@ -92,8 +104,6 @@ static int move_up(int fd)
 
 void io_signals_init(void)
 {
-	/* The first two come back as errors of write(); the others mean nothing to us and must not end us amid a message. */
-	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
 
@@ -102,8 +112,8 @@ void io_signals_init(void)
 	for (size_t i = 0; i < 2 && signal_pipe[i] >= 0; i++)
 		signal_pipe[i] = move_up(signal_pipe[i]);
 	sigemptyset(&ignore.sa_mask);
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		sigaction(ignored[i], &ignore, NULL);
+	for (size_t i = 0; i < IO_IGNORED; i++)
+		sigaction(io_signals_ignored[i], &ignore, NULL);
 	handle(SIGINT);
 	handle(SIGTERM);
 	handle(SIGHUP);

@@ -1,4 +1,4 @@
-/* The generic part of sources, and the two that read memory. */
+/* The generic part of sources, and the one that reads memory. */
 
 #include "base/source.h"
 
@@ -42,7 +42,6 @@ int source_drain(struct source *s, struct buf *out, struct err *e)
 struct memory_source {
 	struct source source;
 	const char *mem;
-	char *owned;            /* what source_buf() took, else NULL */
 	size_t len, at;
 };
 
@@ -73,12 +72,12 @@ static int64_t memory_size(const struct source *s)
 
 static void memory_free(struct source *s)
 {
-	free(((struct memory_source *)s)->owned);
 	free(s);
 }
 
 static const struct source_ops memory_ops = {
-	.name = "memory", .read = memory_read, .rewind = memory_rewind, .size = memory_size, .free = memory_free,
+	.name = "memory", .read = memory_read, .rewind = memory_rewind, .size = memory_size,
+	.free = memory_free,
 };
 
 struct source *source_bytes(const void *mem, size_t len)
@@ -89,14 +88,4 @@ struct source *source_bytes(const void *mem, size_t len)
 	m->mem = mem;
 	m->len = len;
 	return &m->source;
-}
-
-struct source *source_buf(struct buf *b)
-{
-	size_t len;
-	char *mem = buf_take(b, &len);
-	struct source *s = source_bytes(mem, len);
-
-	((struct memory_source *)s)->owned = mem;
-	return s;
 }

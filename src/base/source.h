@@ -41,7 +41,6 @@ void source_free(struct source *s);
 DEFINE_CLEANUP(struct source *, source_free);
 
 struct source *source_bytes(const void *mem, size_t len);   /* borrows @mem */
-struct source *source_buf(struct buf *b);                   /* takes b's bytes */
 
-/* Read all of @s into @out (for tests and small things; out->max is the limit: -1, ERR_DATA beyond). */
+/* Read all of @s into @out, for small things; out->max is the limit: -1, ERR_DATA beyond. */
 int source_drain(struct source *s, struct buf *out, struct err *e) MUST_CHECK;

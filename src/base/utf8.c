@@ -58,30 +58,6 @@ size_t utf8_valid(const char *s, size_t len)
 	return at;
 }
 
-size_t utf8_encode(uint32_t cp, char out[4])
-{
-	if (cp < 0x80) {
-		out[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		out[0] = (char)(0xc0 | cp >> 6);
-		out[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		out[0] = (char)(0xe0 | cp >> 12);
-		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | cp >> 18);
-	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
-}
-
 bool ascii_only(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -113,7 +89,8 @@ size_t utf8_escape(char *out, size_t cap, const char *s, size_t len)
 			m = (size_t)snprintf(piece, sizeof(piece), "\\x%02x", (unsigned char)s[at]);
 			n = 1;
 		} else if (drives_terminal(cp)) {
-			m = (size_t)snprintf(piece, sizeof(piece), cp < 0x80 ? "\\x%02x" : "\\u{%x}", (unsigned)cp);
+			m = (size_t)snprintf(piece, sizeof(piece), cp < 0x80 ? "\\x%02x" : "\\u{%x}",
+					     (unsigned)cp);
 		} else {
 			memcpy(piece, s + at, n);
 			m = n;

@@ -11,11 +11,12 @@
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret_cp);
 /* Offset of the first octet that is not UTF-8, or @len. */
 size_t utf8_valid(const char *s, size_t len);
-size_t utf8_encode(uint32_t cp, char out[4]);
+/* No octet is over 127. */
 bool ascii_only(const char *s, size_t len);
 
 /*
- * For a terminal or a one-line message: control characters (C0, DEL, C1), bidirectional overrides and bytes that are not
- * UTF-8 are shown as \xNN or \u{NNNN}. At most @cap-1 octets, NUL-ended, cut at a character. Gives the length. No allocation.
+ * For a terminal or a one-line message: control characters (C0, DEL, C1), bidirectional overrides and bytes that
+ * are not UTF-8 are shown as \xNN or \u{NNNN}. At most @cap-1 octets, NUL-ended, cut at a character. Gives the
+ * length. No allocation.
  */
 size_t utf8_escape(char *out, size_t cap, const char *s, size_t len);

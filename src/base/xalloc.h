@@ -2,11 +2,13 @@
 
 /*
  * Allocation that does not return without memory: it prints one line and
- * ends the process with 71 (EX_OSERR). See conventions: limits do not end
- * the process, they are errors; only the machine running out does.
+ * ends the process with 71 (EX_OSERR). A limit that is passed never ends the
+ * process, it is an error; only a machine that has run out does.
  */
 
 #include "base/base.h"
+
+#include <stdlib.h>
 
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);
@@ -16,7 +18,7 @@ char *xmemdup0(const void *mem, size_t len);            /* with a NUL behind it 
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
 
 /* free() of what CLEANUP(freep) names. */
-static inline void freep(void *p) { extern void free(void *); free(*(void **)p); }
+static inline void freep(void *p) { free(*(void **)p); }
 
 /* Overwrite so that the compiler cannot leave it out, then free; NULL is a no-op. */
 void wipe_free(char *secret);

@@ -44,12 +44,9 @@ enum { NETRC_MAX = 1 << 20, SHOWN = 512 };
 
 void secret_room(struct buf *b)
 {
-	char *zero = xcalloc(1, SECRET_MAX);
-
 	*b = (struct buf)BUF_INIT(SECRET_MAX);
-	if (buf_add(b, zero, SECRET_MAX) == 0)
-		buf_reset(b);
-	free(zero);
+	if (buf_reserve(b, SECRET_MAX) < 0)
+		abort();        /* its own maximum */
 }
 
 void secret_harden(void)
@@ -110,8 +107,9 @@ static int from_variable(struct buf *b, const char *variable, const char *name, 
 }
 
 /*
- * A file that everybody can read holds no secret. Its group is a choice that somebody made (0640 root:mail); and on a file
- * system that is mounted read-only, as containers get their secrets, no chmod could mend it: there the mount is the guard.
+ * A file that everybody can read holds no secret. Its group is a choice that somebody made (0640 root:mail); and
+ * on a file system that is mounted read-only, as containers get their secrets, no chmod could mend it: there the
+ * mount is the guard.
  */
 static int refuse_readable(const char *path, mode_t mode, struct err *e)
 {

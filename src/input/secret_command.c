@@ -17,11 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 int secret_read(struct buf *out, int fd, unsigned timeout_ms)
 {
-	int64_t end = io_now_ms() + timeout_ms;
+	const int64_t until = timeout_ms ? io_now_ms() + timeout_ms : INT64_MAX;
 	char chunk[4096];
 	int failed = -1;
 
@@ -29,14 +27,13 @@ int secret_read(struct buf *out, int fd, unsigned timeout_ms)
 		struct pollfd p[2] = {
 			{ .fd = fd, .events = POLLIN }, { .fd = io_signal_fd(), .events = POLLIN },
 		};
-		int64_t left = timeout_ms ? end - io_now_ms() : -1;
 		ssize_t n = 0;
 
-		if (timeout_ms && left <= 0) {
+		if (io_now_ms() >= until) {
 			errno = ETIMEDOUT;
 			break;
 		}
-		if (poll(p, 2, left > INT32_MAX ? INT32_MAX : (int)left) < 0 && errno != EINTR)
+		if (poll(p, 2, io_poll_ms(until)) < 0 && errno != EINTR)
 			break;
 		if (io_signal_heard) {
 			errno = EINTR;
@@ -92,15 +89,13 @@ static int spawn(pid_t *ret, const char *command, char *env[], int out)
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"--", (char *)command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
-	/* by io_signals_init() */
-	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 	sigset_t none, ours;
 	int num;
 
 	sigemptyset(&none);
 	sigemptyset(&ours);
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		sigaddset(&ours, ignored[i]);
+	for (size_t i = 0; i < IO_IGNORED; i++)
+		sigaddset(&ours, io_signals_ignored[i]);
 	if (posix_spawn_file_actions_init(&files))
 		return ENOMEM;
 	if (posix_spawnattr_init(&attr)) {
