@@ -198,8 +198,8 @@ static int print_mode(enum mode mode, const struct mail_params *p, struct err *e
 }
 
 /*
- * The text comes from standard input where nothing else gives one, as mail(1) has it. A params file is the whole of
- * its message: a program that runs us with one may have left anything on our standard input.
+ * The text comes from standard input where nothing else gives one, as mail(1) has it. A params file is the
+ * whole of its message: a program that runs us with one may have left anything on our standard input.
  */
 static int default_body(struct mail_params *p, const struct invocation *inv, struct err *e)
 {

@@ -35,8 +35,13 @@ int buf_reserve(struct buf *b, size_t more) MUST_CHECK;
 /* Empty again; the memory stays for what comes. */
 void buf_reset(struct buf *b);
 
-/* Hand the bytes, NUL-ended, to the caller, who must free(3) them; @ret_len may be NULL. @b is empty after. */
+/*
+ * Hand the bytes, NUL-ended, to the caller, who must free(3) them; @ret_len may be NULL. @b is empty after.
+ */
 char *buf_take(struct buf *b, size_t *ret_len);
 void buf_clear(struct buf *b);
-/* For secrets: overwritten before it is freed. A buffer that grew left copies behind: buf_reserve() it first. */
+/*
+ * For secrets: overwritten before it is freed. A buffer that grew left copies behind: buf_reserve() it
+ * first.
+ */
 void buf_wipe(struct buf *b);

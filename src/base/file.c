@@ -62,7 +62,10 @@ static int open_once(const char *path, const char *beneath, int flags)
 	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 }
 
-/* A file system behind a network or a program (NFS, FUSE) may be interrupted by a signal that is not for us. */
+/*
+ * A file system behind a network or a program (NFS, FUSE) may be interrupted by a signal that is not for
+ * us.
+ */
 static int open_raw(const char *path, const char *beneath, int flags)
 {
 	int fd;

@@ -31,11 +31,10 @@ struct file_id {
 
 /*
  * Open @path for reading (O_CLOEXEC, O_NOCTTY, O_NONBLOCK for FIFOs), judged by fstat(2) on the descriptor: a
- * regular file gives *ret_fd with *ret_id filled and *ret_pipe false; a FIFO, a pipe (/dev/fd/N), /dev/null and the
- * kernel's own files (/proc), whose size is not to be believed, give *ret_pipe true and leave *ret_id alone.
- * @beneath NULL, or a directory: see above.
- * Errors: ERR_NOINPUT (missing, no permission, a directory, a socket, a block device, a name too long or
- * empty), ERR_OS (no descriptor left).
+ * regular file gives *ret_fd with *ret_id filled and *ret_pipe false; a FIFO, a pipe (/dev/fd/N), /dev/null
+ * and the kernel's own files (/proc), whose size is not to be believed, give *ret_pipe true and leave
+ * *ret_id alone. @beneath NULL, or a directory: see above. Errors: ERR_NOINPUT (missing, no permission, a
+ * directory, a socket, a block device, a name too long or empty), ERR_OS (no descriptor left).
  */
 int file_open(int *ret_fd, bool *ret_pipe, struct file_id *ret_id, const char *path,
 	      const char *beneath, struct err *e) MUST_CHECK;

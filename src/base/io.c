@@ -15,7 +15,10 @@ enum {
 
 volatile sig_atomic_t io_signal_heard;
 
-/* The first two come back as errors of write(); the others mean nothing to us and must not end us amid a message. */
+/*
+ * The first two come back as errors of write(); the others mean nothing to us and must not end us amid a
+ * message.
+ */
 const int io_signals_ignored[IO_IGNORED] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 
 static int signal_pipe[2] = { -1, -1 };
@@ -89,8 +92,8 @@ static void handle(int number)
 }
 
 /*
- * A descriptor that users may name (an attachment's, a secret's) and forgot to open must not turn out to be one of
- * ours, so ours move out of their way. Where the limit is too low for that they stay.
+ * A descriptor that users may name (an attachment's, a secret's) and forgot to open must not turn out to be
+ * one of ours, so ours move out of their way. Where the limit is too low for that they stay.
  */
 static int move_up(int fd)
 {
@@ -155,9 +158,9 @@ int io_standard_fds(void)
 {
 	for (;;) {
 		/*
-		 * The lowest free number comes back, so a closed 0 is asked for first. Each is opened the wrong way
-		 * round: reading a standard input that was closed, and printing to a closed standard output, stay
-		 * the errors (EBADF) that they are.
+		 * The lowest free number comes back, so a closed 0 is asked for first. Each is opened the
+		 * wrong way round: reading a standard input that was closed, and printing to a closed
+		 * standard output, stay the errors (EBADF) that they are.
 		 */
 		int fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) < 0 ? O_WRONLY : O_RDONLY);
 

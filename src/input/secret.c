@@ -107,9 +107,9 @@ static int from_variable(struct buf *b, const char *variable, const char *name, 
 }
 
 /*
- * A file that everybody can read holds no secret. Its group is a choice that somebody made (0640 root:mail); and
- * on a file system that is mounted read-only, as containers get their secrets, no chmod could mend it: there the
- * mount is the guard.
+ * A file that everybody can read holds no secret. Its group is a choice that somebody made (0640
+ * root:mail); and on a file system that is mounted read-only, as containers get their secrets, no chmod
+ * could mend it: there the mount is the guard.
  */
 static int refuse_readable(const char *path, mode_t mode, struct err *e)
 {

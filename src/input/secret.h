@@ -27,8 +27,8 @@ struct credentials {
 };
 
 /*
- * From here on no core dump and no debugger of another process of this user sees the memory. For whoever may hold
- * a literal secret long before it is used: composing may wait for standard input.
+ * From here on no core dump and no debugger of another process of this user sees the memory. For whoever
+ * may hold a literal secret long before it is used: composing may wait for standard input.
  */
 void secret_harden(void);
 

@@ -249,8 +249,8 @@ static bool has_body(const struct mail_params *p)
 }
 
 /*
- * Shown inside of the HTML, and so beside it in multipart/related (RFC 2387): what has a name for that, unless
- * somebody said that it is an attachment.
+ * Shown inside of the HTML, and so beside it in multipart/related (RFC 2387): what has a name for that,
+ * unless somebody said that it is an attachment.
  */
 static bool is_related(const struct mail_params *p, const struct attachment *a)
 {

@@ -68,7 +68,10 @@ static int notify_bits(unsigned *ret, const char *words, struct err *e)
 	return 0;
 }
 
-/* "rfc822;" and the address in xtext, RFC 3461 4.2; "type;address" is taken as it is, in xtext behind the type. */
+/*
+ * "rfc822;" and the address in xtext, RFC 3461 4.2; "type;address" is taken as it is, in xtext behind the
+ * type.
+ */
 static int orcpt_word(char **ret, const char *asked, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(ORCPT_MAX);

@@ -32,8 +32,8 @@ struct envelope {
 };
 
 /*
- * rcpt decides alone where it was given; else to, cc and bcc. Errors: ERR_DATA (an address, a DSN word), ERR_USAGE (no
- * recipient). Linear in the number of recipients.
+ * rcpt decides alone where it was given; else to, cc and bcc. Errors: ERR_DATA (an address, a DSN word),
+ * ERR_USAGE (no recipient). Linear in the number of recipients.
  */
 int envelope_from_params(struct envelope *ret, const struct mail_params *p, struct err *e) MUST_CHECK;
 bool envelope_wants_dsn(const struct envelope *env);

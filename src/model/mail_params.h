@@ -65,7 +65,10 @@ struct content {
 	bool confined;          /* from JSON or data: opened beneath files_dir where that is set */
 };
 
-/* One node of the recursive form: {headers, body}. Links, not arrays: no depth limit of its own, nothing recurses. */
+/*
+ * One node of the recursive form: {headers, body}. Links, not arrays: no depth limit of its own, nothing
+ * recurses.
+ */
 struct part_params {
 	struct part_params *parent, *first, *last, *next;
 	struct fields headers;
@@ -163,28 +166,36 @@ void mail_params_init(struct mail_params *p);
 /* Is @which set by somebody (not a default)? By field name, as "tls". */
 bool mail_params_given(const struct mail_params *p, const char *name);
 
-/* Did JSON or data name the path in @name ("body_file")? Then it is opened beneath files_dir, where that is set. */
+/*
+ * Did JSON or data name the path in @name ("body_file")? Then it is opened beneath files_dir, where that is
+ * set.
+ */
 bool mail_params_confined(const struct mail_params *p, const char *name);
 /* The setting that reads standard input ("body_file"), or NULL: nobody else may then (params on "-"). */
 const char *mail_params_stdin(const struct mail_params *p);
 
 /*
  * Store @value in the field of @which, if @o is not below the origin that wrote it last. A list replaced by a
- * higher origin is dropped whole; within an origin lists add up. @file: name of the JSON text for places, or NULL.
- * Errors: class by @o (ARGV, ENV: ERR_USAGE; JSON, LINE: ERR_DATA; CONFIG: ERR_CONFIG), always ERR_DATA with PARAM_ALWAYS_DATA;
- * text "file:line:col: path: what" for JSON, "--flag: what", "MAILCHUTE_X: what"; unknown keys inside get their nearest right one.
+ * higher origin is dropped whole; within an origin lists add up. @file: name of the JSON text for places,
+ * or NULL. Errors: class by @o (ARGV, ENV: ERR_USAGE; JSON, LINE: ERR_DATA; CONFIG: ERR_CONFIG), always
+ * ERR_DATA with PARAM_ALWAYS_DATA; text "file:line:col: path: what" for JSON, "--flag: what", "MAILCHUTE_X:
+ * what"; unknown keys inside get their nearest right one.
  */
 int mail_params_set(struct mail_params *p, const struct param *which, const struct value *value,
 		    enum origin o, const char *file, struct err *e) MUST_CHECK;
 
 /*
- * Fill defaults, decide what is allowed together, parse the addresses, work out the servers. @sys for the host name
- * (default From, HELO is decided by the session). A dry run needs no server. After 0 nothing changes any more.
- * Errors: ERR_USAGE for combinations and no recipient; ERR_DATA for addresses, headers, content; malformed values by origin.
+ * Fill defaults, decide what is allowed together, parse the addresses, work out the servers. @sys for the
+ * host name (default From, HELO is decided by the session). A dry run needs no server. After 0 nothing
+ * changes any more. Errors: ERR_USAGE for combinations and no recipient; ERR_DATA for addresses, headers,
+ * content; malformed values by origin.
  */
 int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct err *e) MUST_CHECK;
 
-/* --print-params: {"subject":{"value":…,"origin":"flag"},…}, secrets masked as "***". Only what is set, and defaults that are not empty. */
+/*
+ * --print-params: {"subject":{"value":…,"origin":"flag"},…}, secrets masked as "***". Only what is set, and
+ * defaults that are not empty.
+ */
 int mail_params_print(const struct mail_params *p, struct buf *out) MUST_CHECK;
 /* --print-schema: JSON Schema (2020-12) of a params file, walked from the table. */
 int mail_params_schema(struct buf *out) MUST_CHECK;

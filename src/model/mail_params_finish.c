@@ -166,7 +166,9 @@ static int check_descriptors(const struct mail_params *p, struct err *e)
 	return 0;
 }
 
-/* With files_dir the params file is somebody else's: it says what to send, not where or with whose secrets. */
+/*
+ * With files_dir the params file is somebody else's: it says what to send, not where or with whose secrets.
+ */
 static int check_files_dir(const struct mail_params *p, struct err *e)
 {
 	static const char *const paths[] = { "body_file", "html_file", "message_file" };

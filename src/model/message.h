@@ -27,7 +27,10 @@ struct message_needs {
 struct message_ops {
 	/* The bytes, CRLF-ended lines, ending in CRLF, not dot-stuffed. *ret is the caller's to free. */
 	int (*open)(struct message *m, bool seven, struct source **ret, struct err *e);
-	/* Every file is still what it was: ERR_DATA else. Asked just before the final dot. Must not allocate much. */
+	/*
+	 * Every file is still what it was: ERR_DATA else. Asked just before the final dot. Must not
+	 * allocate much.
+	 */
 	int (*verify)(struct message *m, struct err *e);
 	void (*free)(struct message *m);
 };

@@ -65,6 +65,9 @@ const struct param *param_table(size_t *ret_count);     /* in the order of --hel
 const struct param *param_by_name(const char *name, size_t len);
 const struct param *param_by_letter(char letter);
 size_t param_id(const struct param *p);                 /* index in the table, for origin[] */
-/* The nearest word by edit distance (at most 2, or a third of its length), or NULL. @next gives candidates until NULL. */
+/*
+ * The nearest word by edit distance (at most 2, or a third of its length), or NULL. @next gives candidates
+ * until NULL.
+ */
 const char *nearest_word(const char *word, size_t len, const char *(*next)(void *ctx), void *ctx);
 const char *param_nearest(const char *word, size_t len);        /* over names and aliases */

@@ -207,8 +207,9 @@ static int cause_exit(enum cause c)
 }
 
 /*
- * The recipient whose result speaks for the whole, when none was accepted: an unknown one first, then a deferred one (one that
- * was more than a peer without SMTP), then the latest stage, a refusal before a "not attempted" there. NULL: all accepted.
+ * The recipient whose result speaks for the whole, when none was accepted: an unknown one first, then a
+ * deferred one (one that was more than a peer without SMTP), then the latest stage, a refusal before a "not
+ * attempted" there. NULL: all accepted.
  */
 static const struct rcpt_result *spokesman(const struct report *r)
 {

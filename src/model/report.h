@@ -81,7 +81,10 @@ struct report {
 #define REPORT_VERSION 1
 
 void report_init(struct report *r, const struct envelope *env);
-/* Room for @n more texts, so that as many verdicts can be stored without allocating: called before each final dot. */
+/*
+ * Room for @n more texts, so that as many verdicts can be stored without allocating: called before each
+ * final dot.
+ */
 void report_reserve(struct report *r, size_t n);
 /* Final at once. */
 void report_settle(struct report *r, size_t rcpt, const struct verdict *how);
@@ -90,8 +93,10 @@ void report_tentative(struct report *r, size_t rcpt, const struct verdict *how);
 /* Make tentative verdicts final; entries that have none get @rest. */
 void report_close(struct report *r, const struct verdict *rest);
 
-/* We could not do our work: @e tells the whole, whatever the recipients say. Entries without a verdict become not attempted. A
- * report that was never initialised (no envelope yet) has no recipients then. */
+/*
+ * We could not do our work: @e tells the whole, whatever the recipients say. Entries without a verdict
+ * become not attempted. A report that was never initialised (no envelope yet) has no recipients then.
+ */
 void report_error(struct report *r, const struct err *e);
 
 /* 0 all accepted, 1 mixed, 2 any unknown; else 75 any deferred; else the latest stage decides. */

@@ -280,10 +280,16 @@ static int set_tls(const struct mail_params *p, struct server *s, const struct s
 		s->port = port ? port : default_port(s, &w, p->server.has_credentials);
 	s->tls = tls_mode_of(s, &w);
 	s->tls_asked = w.tls || w.starttls;
-	/* Who says which key the server must have wants it shown: whoever takes STARTTLS off the way must not be spared. */
+	/*
+	 * Who says which key the server must have wants it shown: whoever takes STARTTLS off the way must
+	 * not be spared.
+	 */
 	if (p->server.tls_pinned_key && !s->unix_socket && !w.no_starttls && s->tls != TLS_IMPLICIT)
 		s->tls = TLS_STARTTLS;
-	/* RFC 8689 4.2.1: a message that requires TLS goes over nothing else, so it asks for the upgrade too. */
+	/*
+	 * RFC 8689 4.2.1: a message that requires TLS goes over nothing else, so it asks for the upgrade
+	 * too.
+	 */
 	if (p->require_tls && s->tls != TLS_IMPLICIT) {
 		if (w.no_starttls)
 			return err_set(e, ERR_USAGE, "require_tls and starttls: false contradict each other");

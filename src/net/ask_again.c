@@ -1,7 +1,7 @@
 /*
  * EHLO once more, within the open session. A server may offer more to those who are authenticated (Dovecot's
- * submission service: DSN, the SIZE of the server behind it), and libcurl asks only before AUTH. It costs a round
- * trip, and so it is asked only where something that the message needs was not offered.
+ * submission service: DSN, the SIZE of the server behind it), and libcurl asks only before AUTH. It costs a
+ * round trip, and so it is asked only where something that the message needs was not offered.
  */
 
 #include "net/opening.h"

@@ -12,7 +12,10 @@
 
 enum { ANSWER_NONE, ANSWER_ACCEPTED, ANSWER_SETTLED, ANSWER_AGAIN };
 
-/* Append a formatted command; commands are bounded by the limits of addresses, so that a full buffer is a bug. */
+/*
+ * Append a formatted command; commands are bounded by the limits of addresses, so that a full buffer is a
+ * bug.
+ */
 #define command(out, ...) do { if (buf_addf(out, __VA_ARGS__) < 0) abort(); } while (0)
 
 static bool answers_something_else(int code)
@@ -407,7 +410,10 @@ static int unexpected(struct dialog *d, const char *to, int code)
 	return protocol_error(d, text);
 }
 
-/* 421: the server closes. Those without an answer of their own are left for a further session, if there is one. */
+/*
+ * 421: the server closes. Those without an answer of their own are left for a further session, if there is
+ * one.
+ */
 static int closing(struct dialog *d, const char *text, size_t len)
 {
 	struct verdict v = { .state = RCPT_DEFERRED, .cause = CAUSE_LOST, .code = 421, .text = text, .len = len };
@@ -613,7 +619,10 @@ void dialog_lost(struct dialog *d, const struct verdict *why)
 	} else if (v.state != RCPT_NOT_ATTEMPTED) {
 		v.state = RCPT_DEFERRED;
 	}
-	/* Those left stay to do: whether there is another session or server for them is for the caller to say. */
+	/*
+	 * Those left stay to do: whether there is another session or server for them is for the caller to
+	 * say.
+	 */
 	for (size_t i = 0; i < d->env->n_rcpt; i++)
 		if (d->todo[i] && d->phase != PHASE_DOT)
 			report_tentative(d->report, i, &v);

@@ -20,8 +20,8 @@
  *   LONE_DOT   whatever it says                                  IDLE
  *   any        dialog_lost()                                     BROKEN
  *
- * Recipients to do are marked in todo[]; a transaction takes at most max_rcpt of them. Any 2xx that answers a dot is
- * acceptance (RFC 5321 4.3.2). Nothing is allocated from dialog_dot_sent() on.
+ * Recipients to do are marked in todo[]; a transaction takes at most max_rcpt of them. Any 2xx that answers
+ * a dot is acceptance (RFC 5321 4.3.2). Nothing is allocated from dialog_dot_sent() on.
  */
 
 #include "base/base.h"
@@ -66,9 +66,15 @@ struct dialog {
 	size_t dot_at;                  /* LMTP: next recipient of the transaction whose reply is due */
 };
 
-/* The server does not offer something that the message or the envelope needs. May be asked before dialog_init(). */
+/*
+ * The server does not offer something that the message or the envelope needs. May be asked before
+ * dialog_init().
+ */
 bool dialog_lacks(const struct dialog *d);
-/* What the capabilities make of the message: settles everyone and leaves nothing to do where something needed is not there. */
+/*
+ * What the capabilities make of the message: settles everyone and leaves nothing to do where something
+ * needed is not there.
+ */
 void dialog_init(struct dialog *d);
 enum dialog_need dialog_next(struct dialog *d, struct buf *out);
 /* 0, or -1 when the connection must be closed now (what was left is settled or tentative already). */
@@ -77,8 +83,11 @@ int dialog_heard(struct dialog *d, int code, const char *text, size_t len) MUST_
 void dialog_dot_sent(struct dialog *d);
 /* May QUIT ride in the group of the dot? (PIPELINING, and no transaction follows.) */
 bool dialog_quit_rides(const struct dialog *d);
-/* The session ended: before the dot everything left is deferred (tentatively), after it unknown. @why: cause and text; code,
- * stage and state are filled here. @why->state NOT_ATTEMPTED is kept before the dot (a local failure). */
+/*
+ * The session ended: before the dot everything left is deferred (tentatively), after it unknown. @why:
+ * cause and text; code, stage and state are filled here. @why->state NOT_ATTEMPTED is kept before the dot
+ * (a local failure).
+ */
 void dialog_lost(struct dialog *d, const struct verdict *why);
 /* The stage whose reply is awaited, for messages and clocks. */
 enum smtp_stage dialog_stage(const struct dialog *d);

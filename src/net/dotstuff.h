@@ -12,8 +12,8 @@ struct dotstuff { unsigned matched; };  /* octets of CRLF that the text so far e
 #define DOTSTUFF_INIT { .matched = 2 }
 
 /*
- * Copy @len octets of @in to @out, which has room for 2 * @len: only a text of nothing but dots at line starts needs it.
- * Gives the octets written.
+ * Copy @len octets of @in to @out, which has room for 2 * @len: only a text of nothing but dots at line
+ * starts needs it. Gives the octets written.
  */
 size_t dotstuff_feed(struct dotstuff *d, char *out, const char *in, size_t len);
 /* The text so far ends in CRLF (or is empty), so that ".CRLF" ends the data. */

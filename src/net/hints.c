@@ -89,7 +89,10 @@ static int not_connected(struct opening *o, CURLcode rc)
 			return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
 					    "the socket may not be used by this user: %s",
 					    strerror((int)number));
-		/* Without an error the connection was made, and had its end already when libcurl looked at it. */
+		/*
+		 * Without an error the connection was made, and had its end already when libcurl looked at
+		 * it.
+		 */
 		if (!number)
 			return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "the server closed the connection at once");
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "nothing is listening on the socket: %s",

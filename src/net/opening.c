@@ -360,8 +360,8 @@ static long whole_limit_ms(const struct opening *o)
 }
 
 /*
- * Said which of the two it is, for what is no interface libcurl would look up as a host, and wait for a resolver out
- * of reach of every clock and signal.
+ * Said which of the two it is, for what is no interface libcurl would look up as a host, and wait for a
+ * resolver out of reach of every clock and signal.
  */
 static int set_interface(struct opening *o)
 {

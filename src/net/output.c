@@ -57,8 +57,8 @@ static int open_beside(const char *path, char **ret_name, struct err *e)
 }
 
 /*
- * The mode that a file which is replaced had stays, but for a program's rights: it may have been another's and is
- * ours now. A new one is for its owner only until umask says less.
+ * The mode that a file which is replaced had stays, but for a program's rights: it may have been another's
+ * and is ours now. A new one is for its owner only until umask says less.
  */
 static int to_regular(struct message *m, const char *path, const struct stat *old, int64_t *ret_size,
 		      struct err *e)

@@ -78,8 +78,9 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms);
 const char *session_error(const struct session *s);
 
 /*
- * EHLO (LHLO) once more, for what a server offers only to the authenticated: session_capabilities() says it then. 0; -1: the
- * session cannot be used any more, session_error() says why. Waits until @until_ms, or for a signal.
+ * EHLO (LHLO) once more, for what a server offers only to the authenticated: session_capabilities() says it
+ * then. 0; -1: the session cannot be used any more, session_error() says why. Waits until @until_ms, or for
+ * a signal.
  */
 int session_ask_again(struct session *s, bool lmtp, int64_t until_ms, const struct trace *trace) MUST_CHECK;
 

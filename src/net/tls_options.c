@@ -174,7 +174,10 @@ static bool lookup_is_faster(void)
 	return false;
 }
 
-/* For "no directory of CAs": NULL brings the built-in one back from 8.21 on, so there it is one that can hold none. */
+/*
+ * For "no directory of CAs": NULL brings the built-in one back from 8.21 on, so there it is one that can
+ * hold none.
+ */
 static const char *no_directory(void)
 {
 	return curl_version_info(CURLVERSION_NOW)->version_num >= CURL_8_21 ? "/proc/self/task" : NULL;

@@ -271,8 +271,8 @@ static int overdue(struct attempt *a)
 static int wait_for_server(struct attempt *a, bool want_write)
 {
 	/*
-	 * TLS may have to hear before it can write (a renegotiation). The socket is writable all the while: no clock
-	 * would ever be looked at, and no other process get its turn.
+	 * TLS may have to hear before it can write (a renegotiation). The socket is writable all the while:
+	 * no clock would ever be looked at, and no other process get its turn.
 	 */
 	const bool futile = want_write && a->writable;
 	int64_t until, briefly = io_now_ms() + FUTILE_MS;
@@ -312,7 +312,10 @@ static ssize_t send_some(struct attempt *a, const char *mem, size_t len)
 	return n;
 }
 
-/* The commands of @a->out, hearing replies meanwhile, so that two full windows never wait for each other (RFC 2920 3.1). */
+/*
+ * The commands of @a->out, hearing replies meanwhile, so that two full windows never wait for each other
+ * (RFC 2920 3.1).
+ */
 static int send_commands(struct attempt *a)
 {
 	while (a->out_sent < a->out.len) {
@@ -371,7 +374,10 @@ static int fill(struct attempt *a, struct body *b, struct err *e)
 	return 0;
 }
 
-/* Everything was read: is it the message that was announced, whole and unchanged? Then, and only then, the dot. */
+/*
+ * Everything was read: is it the message that was announced, whole and unchanged? Then, and only then, the
+ * dot.
+ */
 static int add_dot(struct attempt *a, struct body *b, struct err *e)
 {
 	int64_t announced = a->d.seven ? a->msg->needs.size_seven : a->msg->needs.size;
@@ -406,7 +412,9 @@ static void tell_progress(struct attempt *a, struct body *b, bool last)
 	a->t->o.progress(a->t->o.progress_ctx, b->octets, a->d.seven ? a->msg->needs.size_seven : a->msg->needs.size);
 }
 
-/* limit_rate: be no further than the rate allows. The clock of the server's silence stands still meanwhile. */
+/*
+ * limit_rate: be no further than the rate allows. The clock of the server's silence stands still meanwhile.
+ */
 static int keep_to_rate(struct attempt *a, struct body *b)
 {
 	uint64_t rate = a->t->o.server->limit_rate;
@@ -434,8 +442,9 @@ static int send_wire(struct attempt *a, struct body *b)
 
 	while (sent < b->wire_len) {
 		/*
-		 * Of several TLS records nothing counts as taken until the last one is; the one with the dot could
-		 * be with the server by then, and its answer be taken for one that came before the dot.
+		 * Of several TLS records nothing counts as taken until the last one is; the one with the
+		 * dot could be with the server by then, and its answer be taken for one that came before
+		 * the dot.
 		 */
 		size_t most = b->dot_end && b->wire_len - sent > RECORD ? RECORD : b->wire_len - sent;
 		ssize_t n = send_some(a, b->wire + sent, most);
@@ -556,8 +565,9 @@ static void run_transactions(struct attempt *a)
 }
 
 /*
- * "Come again" of an earlier server is not undone by one that cannot be had at all: sent later, the message may
- * still be taken there, and nobody who hears 68 or 77 sends it again. True: it is the last word on somebody.
+ * "Come again" of an earlier server is not undone by one that cannot be had at all: sent later, the message
+ * may still be taken there, and nobody who hears 68 or 77 sends it again. True: it is the last word on
+ * somebody.
  */
 static bool opening_failed(struct report *r, const bool *todo, const struct session_failure *why)
 {
@@ -618,7 +628,10 @@ static void name_server(struct report *r, const struct server *server)
 	snprintf(r->server, sizeof(r->server), "%s", server->label);
 }
 
-/* One session with @server for those to do. 1: somebody new was settled and others are left: once more; 0: no; -1: err. */
+/*
+ * One session with @server for those to do. 1: somebody new was settled and others are left: once more; 0:
+ * no; -1: err.
+ */
 static int one_session(struct delivery *y, const struct server *server, struct err *e)
 {
 	struct transport *t = y->t;

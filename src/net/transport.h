@@ -6,12 +6,12 @@
  * list in order.
  *
  * The next server is tried only when nothing can have been accepted by the
- * last one; recipients that a server refused for good stay refused. A session that ends amid the recipients is
- * followed by another one for the rest, as long as each settles someone new.
+ * last one; recipients that a server refused for good stay refused. A session that ends amid the recipients
+ * is followed by another one for the rest, as long as each settles someone new.
  *
  * transport_send() gives 0 with every recipient settled, whatever became of them, or -1 when it could
- * not do its work at all. The report is complete when it returns; transport_close() says the farewell that nobody
- * waits for longer than a second.
+ * not do its work at all. The report is complete when it returns; transport_close() says the farewell that
+ * nobody waits for longer than a second.
  */
 
 #include "base/base.h"
@@ -36,7 +36,10 @@ struct transport_options {
 struct transport *transport_new(const struct transport_options *o);
 int transport_send(struct transport *t, const struct envelope *env, struct message *msg,
 		   struct report *report, struct err *e) MUST_CHECK;
-/* The credentials given with the options may be wiped from now on; the other options must live until the close. */
+/*
+ * The credentials given with the options may be wiped from now on; the other options must live until the
+ * close.
+ */
 void transport_forget_credentials(struct transport *t);
 void transport_close(struct transport *t);
 DEFINE_CLEANUP(struct transport *, transport_close);

@@ -504,7 +504,8 @@ static int after_phrase(struct scan *s, struct mailbox *m, struct buf *words, co
 }
 
 /*
- * RFC 5322, 3.4: an address, at its first word. 1: a mailbox, *ret filled. 0: a group begins, its name in *ret.
+ * RFC 5322, 3.4: an address, at its first word. 1: a mailbox, *ret filled. 0: a group begins, its name in
+ * *ret.
  */
 static int element(struct scan *s, struct mailbox *ret)
 {

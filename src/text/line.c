@@ -163,8 +163,9 @@ static size_t fitting(struct span text, size_t room, bool q)
 }
 
 /*
- * The most of @n octets of @text, in whole characters, that base64 has without padding. GMime takes the payloads of
- * neighbouring B words for one and ends at the first "=": what is behind it would be lost to its users.
+ * The most of @n octets of @text, in whole characters, that base64 has without padding. GMime takes the
+ * payloads of neighbouring B words for one and ends at the first "=": what is behind it would be lost to
+ * its users.
  */
 static size_t unpadded(struct span text, size_t n)
 {
