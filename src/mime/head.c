@@ -212,27 +212,34 @@ static int put_date(struct head *h, struct err *e)
 }
 
 /*
- * The domain of From, or of the envelope's sender, in A-labels: it is in the message anyway, so that nothing of
+ * The domain of From (@from, where a ready message has its own), or of the envelope's sender, in A-labels: it is in the message anyway, so that nothing of
  * the machine is told.
  */
-static char *message_id_domain(const struct mail_params *p, const struct sysinfo *sys)
+static char *message_id_domain(const struct mail_params *p, const char *from, const struct sysinfo *sys)
 {
 	const struct mailbox *box = p->from_box.local ? &p->from_box : &p->envelope_from_box;
+	struct addr_cursor cursor = { .at = from, .end = from ? from + strlen(from) : NULL };
 	struct buf wire = BUF_INIT(WIRE_MAX);
+	struct mailbox author = {0};
 	struct err ignored = ERR_INIT;
 	const char *at = NULL;
 	char *domain;
 	bool eai;
 
+	if (from && mailbox_list_next(&cursor, &author, ADDR_BARE_LOCAL, &ignored) == ADDR_MAILBOX &&
+	    author.domain)
+		box = &author;
 	if (box->local && box->domain && mailbox_wire(box, &wire, &eai, &ignored) == 0)
 		at = strrchr(wire.data, '@');
 	domain = xstrdup(at ? at + 1 : sys->hostname());
+	mailbox_clear(&author);
 	err_clear(&ignored);
 	buf_clear(&wire);
 	return domain;
 }
 
-int head_message_id(char **ret, const struct mail_params *p, const struct sysinfo *sys, struct err *e)
+int head_message_id(char **ret, const struct mail_params *p, const char *from, const struct sysinfo *sys,
+		    struct err *e)
 {
 	CLEANUP(freep) char *domain = NULL;
 
@@ -242,14 +249,14 @@ int head_message_id(char **ret, const struct mail_params *p, const struct sysinf
 		*ret = xstrdup(p->message_id);
 		return 0;
 	}
-	domain = message_id_domain(p, sys);
+	domain = message_id_domain(p, from, sys);
 	*ret = message_id_make(sys, domain);
 	return 0;
 }
 
 static int put_message_id(struct head *h, struct err *e)
 {
-	if (head_message_id(&h->message_id, h->p, h->sys, e) < 0)
+	if (head_message_id(&h->message_id, h->p, NULL, h->sys, e) < 0)
 		return -1;
 	return header_raw(h->out, "Message-ID", h->message_id, e);
 }

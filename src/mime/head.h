@@ -43,6 +43,6 @@ int head_write(struct buf *out, char **ret_message_id, const struct mail_params 
 int head_date(struct buf *out, const struct mail_params *p, const struct sysinfo *sys,
 	      struct err *e) MUST_CHECK;
 int head_from(struct buf *out, const struct mail_params *p, struct err *e) MUST_CHECK;
-/* *ret: malloc. */
-int head_message_id(char **ret, const struct mail_params *p, const struct sysinfo *sys,
+/* *ret: malloc. @from: the value of the From field that there is, or NULL. */
+int head_message_id(char **ret, const struct mail_params *p, const char *from, const struct sysinfo *sys,
 		    struct err *e) MUST_CHECK;

@@ -214,14 +214,25 @@ char *block_value(const struct block *b, const char *name)
 	return NULL;
 }
 
+/* But for the white space (RFC 5322 4.5.8) in "From :", which begins like a line of an mbox file. */
+static int put_as_it_is(struct buf *out, const struct block *b, const struct block_field *f)
+{
+	const char *colon = b->text.data + f->value_at - 1, *end = b->text.data + f->at + f->len;
+
+	if (!block_is(b, f, "From"))
+		return buf_add(out, b->text.data + f->at, f->len);
+	if (buf_add(out, b->text.data + f->at, f->name_len) < 0)
+		return -1;
+	return buf_add(out, colon, (size_t)(end - colon));
+}
+
 int block_put(struct buf *out, const struct block *b, const struct block_field *f, bool part, struct err *e)
 {
 	CLEANUP(freep) char *name = NULL, *value = NULL;
 	const size_t before = out->len;
 
 	if (!f->high && !f->overlong)
-		return buf_add(out, b->text.data + f->at, f->len) < 0 ?
-			err_set(e, ERR_DATA, "the header is too long") : 0;
+		return put_as_it_is(out, b, f) < 0 ? err_set(e, ERR_DATA, "the header is too long") : 0;
 	if (!f->name_len)
 		return err_set(e, ERR_DATA, "a header has a line that is not a field");
 	name = xmemdup0(b->text.data + f->at, f->name_len);

@@ -83,7 +83,13 @@ static const struct message_ops ready_ops = {
 /* The line with which an mbox file begins a message is no part of it (RFC 4155). */
 static bool is_mbox_line(const struct line *line)
 {
-	return !line->at && line->len >= 5 && !memcmp(line->mem, "From ", 5);
+	size_t at = 5;
+
+	if (line->at || line->len < 5 || memcmp(line->mem, "From ", 5))
+		return false;
+	while (at < line->len && strchr(" \t", line->mem[at]))
+		at++;
+	return at == line->len || line->mem[at] != ':';         /* "From :" is the field */
 }
 
 static int read_header(struct ready *r, struct lines *lines, struct err *e)
@@ -257,11 +263,12 @@ static int find_message_id(struct ready *r, const struct mail_params *p, const s
 			   struct err *e)
 {
 	CLEANUP(freep) char *value = block_value(&r->block, "Message-ID");
+	CLEANUP(freep) char *from = block_value(&r->block, "From");
 	const char *at;
 	size_t len;
 
 	if (!value)
-		return head_message_id(&r->message.message_id, p, sys, e);
+		return head_message_id(&r->message.message_id, p, from, sys, e);
 	at = value + strspn(value, " \t");
 	for (len = strlen(at); len && strchr(" \t", at[len - 1]); len--)
 		;

@@ -92,6 +92,10 @@ static void test_kept(void)
 	     H "\r\na\r\nb\r\nc\r\n\r\nd\r\n", NULL);
 	test_case("the line of an mbox file");
 	goes("From x@example.org Tue Nov 14\n" H "\nbody\n", H "\r\nbody\r\n", NULL);
+	test_case("a field that begins like one");
+	goes("From :x@example.org\nDate: Tue, 14 Nov 2023 22:13:20 +0000\nMessage-ID: <m@example.org>\n\nbody\n",
+	     "From:x@example.org\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <m@example.org>\r\n\r\nbody\r\n",
+	     NULL);
 }
 
 /* rows: MSG-01 */
