@@ -118,6 +118,8 @@ esac
 if [ -f tests/fuzz/meson.build ] && { [ "$mode" = default ] || [ "$mode" = full ]; }; then
 	say "fuzz targets"
 	export FUZZ_SECONDS="${FUZZ_SECONDS:-$([ "$mode" = full ] && echo 300 || echo 20)}"
+	# By default what passed before; new inputs are sought where there is time for it.
+	export FUZZ_SEED="${FUZZ_SEED:-$([ "$mode" = full ] && echo random || echo 1)}"
 	[ -f "$BUILD-fuzz/build.ninja" ] || CC=clang meson setup "$BUILD-fuzz" "$top" -Dfuzz=true \
 		-Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized
 	# Only the targets: the rest of the tree has been built twice already.

@@ -4,27 +4,49 @@
 #	sh tests/fuzz/run.sh [SECONDS] [TARGET...]      build, then run each target for SECONDS (20) on its corpus
 #	sh tests/fuzz/run.sh --one NAME PROGRAM CORPUS  one built target, for FUZZ_SECONDS: what meson's suite "fuzz" does
 #
-# Environment: BUILD, the build directory beside which BUILD-fuzz stands. What a target finds stays there: new inputs in
-# BUILD-fuzz/corpus/NAME (merge those worth keeping with -merge=1), what made it fail in BUILD-fuzz/failed/NAME-*.
+# Environment: BUILD, the build directory beside which BUILD-fuzz stands. FUZZ_SEED, what the fuzzer's choices come
+# from: a number (1), or "random". With a number a run begins from the corpus alone and does again what was done with
+# that number before, as long as the program and the corpus are the same: a short run (CI) is the beginning of a long
+# one. With "random" it begins from what earlier such runs found as well. The seed is printed.
+#
+# What a target finds stays: new inputs in BUILD-fuzz/tests/fuzz/corpus/NAME* (merge those worth keeping with -merge=1),
+# what made it fail in BUILD-fuzz/tests/fuzz/failed/NAME-*.
 set -u
+export LC_ALL=C         # the order of a corpus
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 
+# A number for FUZZ_SEED. 0 would let libFuzzer choose, and not tell until it has ended.
+seed=${FUZZ_SEED:-1}
+[ "$seed" != random ] || seed=$(($(od -An -N4 -tu4 /dev/urandom) % 4294967295 + 1))
+case $seed in
+0 | *[!0-9]*) echo "run.sh: FUZZ_SEED is a number from 1, or \"random\"" >&2; exit 64 ;;
+esac
+
 # one NUMBER NAME PROGRAM CORPUS SECONDS DIRECTORY: run a target; its TAP line
 one() {
-	found=$6/corpus/$2 log=$6/fuzz_$2.log
+	found=$6/corpus/$2 log=$6/fuzz_$2.log list=$6/fuzz_$2.list again=
+	if [ "${FUZZ_SEED:-1}" != random ]; then
+		found=$found-$seed
+		rm -rf "$found"
+		# What is compared are addresses and times too, which differ from run to run.
+		again=-use_cmp=0
+	fi
 	mkdir -p "$found" "$6/failed"
-	ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 "$3" -max_total_time="$5" -timeout=20 -rss_limit_mb=2048 \
-		-print_final_stats=1 -artifact_prefix="$6/failed/$2-" "$found" "$4" >"$log" 2>&1
+	# By name: a directory is read in whatever order its file system has, and the order counts.
+	printf '%s\n' "$4"/* | paste -sd, >"$list"
+	ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 "$3" -seed="$seed" $again -max_total_time="$5" \
+		-timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$6/failed/$2-" -seed_inputs="@$list" \
+		"$found" >"$log" 2>&1
 	rc=$?
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
 	edges=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' "$log" | tail -1)
 	if [ "$rc" = 0 ] && [ "${runs:-0}" -gt 0 ] && [ "${edges:-0}" -gt 10 ]; then
-		echo "ok $1 - fuzz_$2: $runs runs in $5 s, $edges edges"
+		echo "ok $1 - fuzz_$2: $runs runs in $5 s from seed $seed, $edges edges"
 		return 0
 	fi
-	echo "not ok $1 - fuzz_$2: exit $rc, ${runs:-0} runs, ${edges:-0} edges"
+	echo "not ok $1 - fuzz_$2: exit $rc, ${runs:-0} runs from seed $seed, ${edges:-0} edges"
 	tail -60 "$log" | sed 's/^/# /'
 	return 1
 }
