@@ -212,8 +212,8 @@ static int put_date(struct head *h, struct err *e)
 }
 
 /*
- * The domain of From (@from, where a ready message has its own), or of the envelope's sender, in A-labels: it is in the message anyway, so that nothing of
- * the machine is told.
+ * The domain of From (@from, where a ready message has its own), or of the envelope's sender, in A-labels: it
+ * is in the message anyway, so that nothing of the machine is told.
  */
 static char *message_id_domain(const struct mail_params *p, const char *from, const struct sysinfo *sys)
 {
