@@ -5,6 +5,7 @@
  * Lenient where real servers are and where it does no harm: LF as line end, blank lines before a reply, a
  * reply of three digits and nothing else. Strict everywhere else: two codes in one reply are two meanings.
  */
+
 #include "net/capabilities.h"
 
 #include <stdio.h>

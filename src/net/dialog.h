@@ -25,7 +25,6 @@
  */
 
 #include "base/base.h"
-
 #include "model/report.h"
 #include "net/capabilities.h"
 

@@ -7,7 +7,8 @@
 
 #include "base/base.h"
 
-struct dotstuff { unsigned matched; };  /* octets of CRLF that the text so far ends with; 2 at the start of the text */
+/* matched: octets of CRLF that the text so far ends with; 2 at the start of the text */
+struct dotstuff { unsigned matched; };
 
 #define DOTSTUFF_INIT { .matched = 2 }
 

@@ -3,6 +3,15 @@
  * that means something elsewhere, else the address from which the server will see us come (RFC 5321 4.1.3).
  * Never bare "localhost" to another machine: there it is the mark of a broken client.
  */
+
+#include "net/opening.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/sys.h"
+#include "base/xalloc.h"
+#include "net/lookup.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,13 +21,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/err.h"
-#include "base/io.h"
-#include "base/sys.h"
-#include "base/xalloc.h"
-#include "net/lookup.h"
-#include "net/opening.h"
 
 /* Graphic ASCII without what could end the command or begin another. */
 static bool usable(const char *name)
@@ -86,8 +88,7 @@ static int literal(char out[HELO_MAX], const char *host)
 	return 0;
 }
 
-/* The host of the proxy's URL, without brackets; malloc, or NULL. */
-static char *proxy_host(const char *proxy)
+char *proxy_host(const char *proxy)
 {
 	CURLU *url = curl_url();
 	char *part = NULL, *host = NULL;
@@ -123,14 +124,12 @@ static void pin(struct opening *o, const struct lookup_result *found)
 
 static int helo_by_lookup(struct opening *o, const char *host)
 {
-	const int family = o->params->ip_version == IP_4   ? AF_INET
-			   : o->params->ip_version == IP_6 ? AF_INET6
-							   : AF_UNSPEC;
 	struct lookup_result found = { 0 };
 
-	if (lookup(&found, host, family, opening_until(o)) < 0) {
+	if (lookup(&found, host, opening_family(o), opening_until(o)) < 0) {
 		if (errno != ETIMEDOUT && errno != EINTR)
-			return opening_error(o, ERR_OS, "the host name cannot be looked up: %s", strerror(errno));
+			return opening_error(o, ERR_OS, "the host name cannot be looked up: %s",
+					     strerror(errno));
 		opening_fail_clock(o);
 		return 1;
 	}

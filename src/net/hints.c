@@ -3,6 +3,15 @@
  * lies at times (35 is a peer that speaks no TLS, one that closed, and one that we do not want); stage,
  * errno, libcurl's own words and the last reply are asked as well.
  */
+
+#include "net/opening.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/utf8.h"
+#include "base/xalloc.h"
+#include "net/lookup.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -10,12 +19,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/err.h"
-#include "base/io.h"
-#include "base/utf8.h"
-#include "net/lookup.h"
-#include "net/opening.h"
 
 enum { REPLIES_MAX = 250000 };         /* octets; nothing that is said in an opening comes near */
 
@@ -38,9 +41,6 @@ static const char *libcurl_says(const struct opening *o, CURLcode rc, char out[E
 
 static int unknown_host(struct opening *o, const char *host, bool proxy)
 {
-	const int family = o->params->ip_version == IP_4   ? AF_INET
-			   : o->params->ip_version == IP_6 ? AF_INET6
-							   : AF_UNSPEC;
 	struct lookup_result found = { 0 };
 	const char *what = proxy ? "the proxy's host name" : "the host name";
 
@@ -49,7 +49,7 @@ static int unknown_host(struct opening *o, const char *host, bool proxy)
 	if (!proxy && (o->server->loopback || host[strspn(host, "0123456789.")] == '\0' || strchr(host, ':')))
 		return opening_error(o, ERR_OS, "libcurl is out of memory");
 	/* libcurl does not tell "no such host" from "nobody answers". */
-	if (lookup(&found, host, family, opening_until(o)) < 0) {
+	if (lookup(&found, host, opening_family(o), opening_until(o)) < 0) {
 		if (errno != ETIMEDOUT && errno != EINTR)
 			return opening_error(o, ERR_OS, "%s cannot be looked up: %s", what, strerror(errno));
 		if (io_signal_heard)
@@ -94,7 +94,8 @@ static int not_connected(struct opening *o, CURLcode rc)
 		 * it.
 		 */
 		if (!number)
-			return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST, "the server closed the connection at once");
+			return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
+					    "the server closed the connection at once");
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "nothing is listening on the socket: %s",
 				    strerror((int)number));
 	}
@@ -111,7 +112,8 @@ static int not_connected(struct opening *o, CURLcode rc)
 				    strerror((int)number));
 	/* Not even begun: an IPv6 address here for an IPv4 one there, say. */
 	if (!number && o->params->interface && *o->params->interface)
-		return opening_error(o, ERR_USAGE, "interface: '%s' does not lead to the server", o->params->interface);
+		return opening_error(o, ERR_USAGE, "interface: '%s' does not lead to the server",
+				     o->params->interface);
 	if (number && number != ECONNREFUSED)
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection: %s",
 				    strerror((int)number));
@@ -125,13 +127,15 @@ static int not_connected(struct opening *o, CURLcode rc)
 			    o->server->port);
 }
 
+#define TRUST_WAYS "--tls-ca-file names a CA to trust; --no-tls-verify with --tls-pinned-key trusts one " \
+		   "key alone"
+
 /* Every way round a refused certificate, from the best to the worst. */
 static const char *certificate_ways(const struct opening *o)
 {
 	if (o->server->tls == TLS_IF_OFFERED && !o->need_tls && !o->server->tls_asked)
-		return "--tls-ca-file names a CA to trust; --no-tls-verify with --tls-pinned-key trusts one key "
-		       "alone; --no-starttls does without TLS";
-	return "--tls-ca-file names a CA to trust; --no-tls-verify with --tls-pinned-key trusts one key alone";
+		return TRUST_WAYS "; --no-starttls does without TLS";
+	return TRUST_WAYS;
 }
 
 static int certificate_refused(struct opening *o, CURLcode rc)
@@ -260,21 +264,11 @@ static int lost(struct opening *o, CURLcode rc)
 	return opening_fail_lost(o);
 }
 
-/* The name of the proxy's host is for the text of a failure only; a name that cannot be had is looked up as
- * it is. */
 static int unknown_proxy(struct opening *o)
 {
-	CURLU *url = curl_url();
-	char *host = NULL;
-	int rc;
+	CLEANUP(freep) char *host = proxy_host(o->params->proxy);
 
-	if (url && curl_url_set(url, CURLUPART_URL, o->params->proxy,
-				CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == 0)
-		curl_url_get(url, CURLUPART_HOST, &host, 0);
-	rc = unknown_host(o, host ? host : "proxy.invalid", true);
-	curl_free(host);
-	curl_url_cleanup(url);
-	return rc;
+	return unknown_host(o, host ? host : "proxy.invalid", true);
 }
 
 int opening_curl_failed(struct opening *o, CURLcode rc)

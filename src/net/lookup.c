@@ -1,5 +1,9 @@
 /* See lookup.h. */
+
 #include "net/lookup.h"
+
+#include "base/io.h"
+#include "base/xalloc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/io.h"
-#include "base/xalloc.h"
 
 /* Shared by the two threads; the last to let go frees it. */
 struct job {
@@ -68,12 +69,11 @@ static bool job_wait(struct job *j, int64_t until_ms)
 			       { .fd = io_signal_fd(), .events = POLLIN } };
 
 	for (;;) {
-		const int64_t left = until_ms - io_now_ms();
+		const int ms = io_poll_ms(until_ms);
 
-		if (io_signal_heard || left <= 0)
+		if (io_signal_heard || !ms)
 			return false;
-		/* An hour at a time: poll() takes an int. */
-		if (poll(p, 2, left > 3600000 ? 3600000 : (int)left) > 0 && p[0].revents)
+		if (poll(p, 2, ms) > 0 && p[0].revents)
 			return true;
 	}
 }

@@ -4,11 +4,16 @@
  * The multi interface is used for its loop alone: libcurl's own time limits bound the whole opening, and ours
  * bound each wait in it, so they decide; and a signal ends it at once.
  */
+
 #include "net/opening.h"
 
-#include <linux/tcp.h>
+#include "base/err.h"
+#include "base/io.h"
+#include "base/utf8.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -20,17 +25,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/err.h"
-#include "base/io.h"
-#include "base/utf8.h"
-
 enum {
-	SLACK_MS = 500,
+	SLACK_MS = 500,                 /* libcurl's clock runs out so much after ours */
 	TICK_MS = 1000,                 /* the longest sleep: a clock may begin while libcurl is busy */
 	OPENING_REPLIES = 6,            /* waits of `timeout` that an opening has at most, roughly */
 	NO_LIMIT_S = 1000000,           /* below libcurl's INT_MAX milliseconds */
 	ENDLESS = 1 << 20,              /* octets received without a line among them */
-	KEEPALIVE = 1,
 };
 _Static_assert(ERROR_MAX >= CURL_ERROR_SIZE, "libcurl writes its errors into session.error");
 
@@ -335,6 +335,13 @@ bool opening_by_proxy(const struct opening *o)
 	return o->params->proxy && *o->params->proxy && !o->server->unix_socket;
 }
 
+int opening_family(const struct opening *o)
+{
+	static const int family[] = { [IP_ANY] = AF_UNSPEC, [IP_4] = AF_INET, [IP_6] = AF_INET6 };
+
+	return family[o->params->ip_version];
+}
+
 /*
  * libcurl gives each address half of the time that its limit leaves, so until TCP stands the limit has to be
  * that of connecting, else the first dead address takes all of ours. (A little more: our own clock shall
@@ -383,8 +390,7 @@ static int set_route(struct opening *o)
 	const struct server_params *s = o->params;
 	const bool proxy = opening_by_proxy(o);
 
-	/* "": no proxy, whatever the environment says. And none of its exceptions, where a proxy was asked
-	 * for. */
+	/* "": no proxy, whatever the environment says; and none of its exceptions, where one was asked for. */
 	if (opening_set_ptr(o, CURLOPT_PROXY, proxy ? s->proxy : "", "proxy") < 0 ||
 	    opening_set_ptr(o, CURLOPT_NOPROXY, "", "no proxy") < 0 ||
 	    opening_set_long(o, CURLOPT_IPRESOLVE, family[s->ip_version], "ip_version") < 0)
@@ -395,8 +401,7 @@ static int set_route(struct opening *o)
 		return -1;
 	if (o->server->unix_socket)
 		return opening_set_ptr(o, CURLOPT_UNIX_SOCKET_PATH, o->server->unix_socket, "unix_socket");
-	/* Loopback is what "localhost" is trusted to be, so it is not asked of a resolver; nor is a thread
-	 * needed for it. */
+	/* Loopback is what "localhost" is trusted to be: no resolver is asked, and no thread is needed. */
 	if (!proxy && strcasecmp(o->server->host, "localhost") == 0 && !o->session->resolve) {
 		char line[64];
 
@@ -423,7 +428,7 @@ static int set_conduct(struct opening *o)
 		{ CURLOPT_CONNECT_ONLY, 1, "CONNECT_ONLY" },
 		{ CURLOPT_NETRC, CURL_NETRC_IGNORED, "NETRC" },
 		{ CURLOPT_TCP_NODELAY, 1, "TCP_NODELAY" },
-		{ CURLOPT_TCP_KEEPALIVE, KEEPALIVE, "TCP_KEEPALIVE" },  /* ten minutes may pass at the dot */
+		{ CURLOPT_TCP_KEEPALIVE, 1, "TCP_KEEPALIVE" },  /* ten minutes may pass at the dot */
 		{ CURLOPT_SUPPRESS_CONNECT_HEADERS, 1, "SUPPRESS_CONNECT_HEADERS" },
 		{ CURLOPT_CONNECTTIMEOUT_MS, connect_limit_ms(o), "CONNECTTIMEOUT" },
 		{ CURLOPT_SERVER_RESPONSE_TIMEOUT, reply, "SERVER_RESPONSE_TIMEOUT" },
@@ -559,7 +564,7 @@ int opening_drive(struct opening *o, void (*tick)(struct opening *o), CURLcode *
 	if (curl_multi_add_handle(s->multi, s->easy))
 		return opening_error(o, ERR_OS, "libcurl cannot be started: out of memory");
 	for (;;) {
-		int64_t left;
+		int ms;
 
 		if (io_signal_heard)
 			return opening_fail_signal(o);
@@ -574,11 +579,10 @@ int opening_drive(struct opening *o, void (*tick)(struct opening *o), CURLcode *
 			opening_fail_protocol(o, "a line without an end");
 		if (o->failed || o->ours)
 			return o->ours ? -1 : 0;
-		left = opening_until(o) - io_now_ms();
-		if (left <= 0)
+		ms = io_poll_ms(opening_until(o));
+		if (!ms)
 			return opening_fail_clock(o);
-		curl_multi_poll(s->multi, &signal, signal.fd >= 0, left > TICK_MS ? TICK_MS : (int)left,
-				NULL);
+		curl_multi_poll(s->multi, &signal, signal.fd >= 0, ms > TICK_MS ? TICK_MS : ms, NULL);
 	}
 }
 
@@ -589,13 +593,13 @@ int opening_poll(struct opening *o, short events)
 	};
 
 	for (;;) {
-		const int64_t left = opening_until(o) - io_now_ms();
+		const int ms = io_poll_ms(opening_until(o));
 
 		if (io_signal_heard)
 			return opening_fail_signal(o);
-		if (left <= 0)
+		if (!ms)
 			return opening_fail_clock(o);
-		if (poll(p, 2, left > 3600000 ? 3600000 : (int)left) > 0 && p[0].revents)
+		if (poll(p, 2, ms) > 0 && p[0].revents)
 			return 1;
 	}
 }

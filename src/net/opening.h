@@ -4,27 +4,35 @@
  * Private to the session: an opening on its way, from the first look at the settings to the hand-over of an
  * authenticated channel.
  *
- *   session.c       what is refused before anything is sent; the choice of SMTP or LMTP; I/O after the
- * hand-over opening.c       libcurl's handle as a readable list of options, and the loop that drives it under
- * our clocks replies.c       what the replies of an opening mean, for both session_smtp.c  SMTP: a listener
- * to what libcurl's engine hears, which may stop it at each reply session_lmtp.c  LMTP: the dialogue itself,
- * over a channel of libcurl's tls_options.c   certificates, and the checks of the files they come from helo.c
- * lookup.c what we call ourselves; names looked up within a time hints.c         a CURLcode and a stage as a
- * sentence that helps redact.c sasl.c secrets out of texts; mechanisms as pure functions
+ *   session.c       what is refused before anything is sent; SMTP or LMTP; I/O after the hand-over
+ *   opening.c       libcurl's handle as a list of options, and the loop that drives it under our clocks
+ *   session_smtp.c  SMTP: a listener to what libcurl's engine hears, which may stop it at each reply
+ *   session_lmtp.c  LMTP: the dialogue itself, over a channel of libcurl's
+ *   replies.c       what the replies of an opening mean, for both
+ *   ask_again.c     EHLO once more in an open session
+ *   tls_options.c   certificates, and the checks of the files they come from
+ *   helo.c          what we call ourselves
+ *   hints.c         a CURLcode and a stage as a sentence that helps
+ *
+ * and, knowing nothing of all this, lookup.c (names within a time), redact.c (secrets out of texts), sasl.c
+ * (mechanisms as pure functions).
  *
  * A failure is filled once, by the first who knows why: later ones (libcurl's "callback returned an error")
  * do not overwrite it.
  */
 
+#include "base/err.h"
+#include "model/mail_params.h"
+#include "net/redact.h"
 #include "net/session.h"
 
 #include <curl/curl.h>
 
-#include "base/err.h"
-#include "model/mail_params.h"
-#include "net/redact.h"
-
-enum { HELO_MAX = 255 + 1, ERROR_MAX = 300 };
+enum {
+	HELO_MAX = 255 + 1,             /* RFC 5321 4.5.3.1.2, and the NUL */
+	ERROR_MAX = 300,                /* CURL_ERROR_SIZE fits */
+	CHALLENGES_MAX = 8,             /* no mechanism has more rounds; a loop of 334 is not one */
+};
 
 struct session {
 	CURL *easy;                     /* owned, like all below */
@@ -38,7 +46,7 @@ struct session {
 	size_t n_open;
 	bool adopted;                   /* its socket is one that was connected before it */
 	int signals_told;               /* for so many signals session_wait() has returned */
-	char error[ERROR_MAX]; /* libcurl's words while opening, ours after it; CURL_ERROR_SIZE fits */
+	char error[ERROR_MAX];          /* libcurl's words while opening, ours after it */
 };
 
 struct opening {
@@ -70,7 +78,7 @@ struct opening {
 	int64_t since_us;               /* the present step began */
 	struct reply reply;
 	void *engine;                   /* session_smtp.c: its own state */
-	int adopt; /* session_lmtp.c: a connected socket for libcurl to go on with (owned); -1 */
+	int adopt;                      /* session_lmtp.c: a connected socket to go on with (owned); -1 */
 	char address[64];               /* of its peer */
 	bool quiet_auth;                /* trace: what is sent now is a secret */
 };
@@ -79,8 +87,7 @@ struct opening {
 
 /* Start the clock of one wait: @seconds from now; @what is waited for, for "no <what> within 30 s". */
 void opening_wait(struct opening *o, unsigned seconds, const char *what);
-/* The settings common to all handles. 0, or -1 with *e: an option that was asked for and that this libcurl
- * lacks. */
+/* The settings common to all handles. 0, or -1 with *e: an option that this libcurl lacks. */
 int opening_handle(struct opening *o, const char *protocols) MUST_CHECK;
 /* One option; its refusal is ours (ERR_CONFIG), told by name. */
 int opening_set_long(struct opening *o, CURLoption which, long value, const char *name) MUST_CHECK;
@@ -96,12 +103,13 @@ int opening_poll(struct opening *o, short events) MUST_CHECK;
 int opening_socket(struct opening *o) MUST_CHECK;
 /* "[::1]" or the name, checked for octets that a URL must not have. -1 (*e, ERR_USAGE). */
 int opening_url(struct opening *o, char *out, size_t cap, const char *scheme, const char *path) MUST_CHECK;
-/* TCP (or the socket), and with a proxy the way through it, stands as of now: the clock of connecting is
- * over. */
+/* TCP (or the socket), and with a proxy the way through it, stands: the clock of connecting is over. */
 bool opening_connected(struct opening *o) MUST_CHECK;
 /* Octets the kernel got, less those still unread; -1: not to be known. */
 int64_t opening_octets(struct opening *o);
 bool opening_by_proxy(const struct opening *o);
+/* AF_UNSPEC, AF_INET or AF_INET6: what ip_version allows. */
+int opening_family(const struct opening *o);
 
 /* Fill the failure, if it is the first. Always 0, so that a caller can `return opening_fail(...)`. */
 int opening_fail(struct opening *o, enum rcpt_state state, enum cause cause, const char *fmt, ...)
@@ -120,14 +128,12 @@ void opening_note(struct opening *o, const char *fmt, ...) PRINTF(2, 3);
 /* One command of ours or libcurl's, secrets masked, into the trace. */
 void opening_trace_command(struct opening *o, const char *line, size_t len);
 
-/* Whether a second of the remaining time is left, for what comes after a failure: absolute end of the connect
- * budget. */
+/* When the present wait ends, by its own clock or by max_time: absolute, of io_now_ms(). */
 int64_t opening_until(const struct opening *o);
 
 /* hints.c --------------------------------------------------------------- */
 
-/* Fill *why from a transfer that ended with @rc, at the stage where @o stands. 0, or -1 where it is ours
- * (*e). */
+/* Fill *why from a transfer that ended with @rc, at the stage where @o stands. 0, or -1: it is ours (*e). */
 int opening_curl_failed(struct opening *o, CURLcode rc) MUST_CHECK;
 
 /* replies.c ------------------------------------------------------------- */
@@ -141,6 +147,8 @@ bool reply_auth_offered(struct opening *o) MUST_CHECK;
 bool reply_auth(struct opening *o) MUST_CHECK;
 /* Always 0, as opening_fail(). */
 int reply_starttls_missing(struct opening *o);
+/* What begins with @first is no reply, for the reason @why. Always 0. */
+int reply_garbage(struct opening *o, char first, const char *why);
 
 /* tls_options.c --------------------------------------------------------- */
 
@@ -152,9 +160,10 @@ bool tls_store_missing(void);
 
 /* helo.c ---------------------------------------------------------------- */
 
-/* o->helo. May look the server's name up, and then pins what it found. 0; -1 *e; 1: failed, *why is filled.
- */
+/* o->helo. May look the server's name up, and then pins what it found. 0; 1: failed, *why is filled; -1 *e. */
 int helo_decide(struct opening *o) MUST_CHECK;
+/* The host of a proxy's URL, without brackets; malloc, or NULL. */
+char *proxy_host(const char *proxy);
 
 /* The two ways ---------------------------------------------------------- */
 

@@ -93,7 +93,8 @@ static int to_device(struct message *m, const char *path, int64_t *ret_size, str
 }
 
 /* Through a symbolic link the file behind it is replaced, not the link. */
-static int replace_regular(struct message *m, const char *path, const struct stat *old, int64_t *ret_size, struct err *e)
+static int replace_regular(struct message *m, const char *path, const struct stat *old, int64_t *ret_size,
+			   struct err *e)
 {
 	CLEANUP(freep) char *real = realpath(path, NULL);
 

@@ -1,13 +1,14 @@
 /* See redact.h. Secrets of one or two octets are in every text; to replace them would tell them. */
-#include "net/redact.h"
 
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
+#include "net/redact.h"
 
 #include "base/buf.h"
 #include "base/xalloc.h"
 #include "text/encode.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { SECRET_MIN = 3, SECRET_MAX = 1 << 17 };
 

@@ -1,11 +1,22 @@
 /*
- * What the replies of an opening mean, for SMTP and LMTP alike (interface.md, "Outcomes"): refusals of the
+ * What the replies of an opening mean, for SMTP and LMTP alike: refusals of the
  * session, of TLS and of credentials. Each either says "go on" or has filled the failure.
  */
-#include <string.h>
 
 #include "net/opening.h"
+
 #include "net/sasl.h"
+
+#include <string.h>
+
+int reply_garbage(struct opening *o, char first, const char *why)
+{
+	enum { TLS_ALERT = 0x15, TLS_HANDSHAKE = 0x16 };        /* RFC 8446 5.1, content types */
+
+	if (o->stage == STAGE_GREETING && !o->tls && (first == TLS_ALERT || first == TLS_HANDSHAKE))
+		why = "it speaks TLS from the first byte (--tls)";
+	return opening_fail_protocol(o, why);
+}
 
 bool reply_greeting(struct opening *o)
 {

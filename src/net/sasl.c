@@ -1,15 +1,16 @@
 /* See sasl.h. */
-#include "net/sasl.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "net/sasl.h"
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/mail_params.h"
 #include "net/session.h"
 #include "text/encode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /*
  * RFC 4954 4: a command line is 12288 octets at most with an initial response, but servers that keep to the
@@ -125,11 +126,7 @@ static int add_message(const struct sasl *s, struct buf *out)
 			    strlen(str(s->cred->token)) + 600;
 	int rc = -1;
 
-	for (size_t i = 0; i < room; i++)
-		if (buf_add(&plain, "", 1) < 0)
-			break;
-	buf_reset(&plain);
-	if (message(s, &plain) == 0)
+	if (buf_reserve(&plain, room) == 0 && message(s, &plain) == 0)
 		rc = base64_add(out, plain.data, plain.len);
 	buf_wipe(&plain);
 	return rc;

@@ -1,5 +1,11 @@
 /* See session.h; opening.h says which file does what. */
+
 #include "net/opening.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/xalloc.h"
+#include "net/sasl.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,11 +14,6 @@
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "base/err.h"
-#include "base/io.h"
-#include "base/xalloc.h"
-#include "net/sasl.h"
 
 /*
  * Once, before the first handle. The variables go first, for libcurl's TLS library reads its own right here:
@@ -199,7 +200,7 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 	};
 
 	for (;;) {
-		const int64_t left = until_ms - io_now_ms();
+		const int ms = io_poll_ms(until_ms);
 		int n;
 
 		/* Told once, it is known: what is waited for after that, the dot's reply, is waited for in
@@ -209,13 +210,13 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 			io_signal_seen();
 			return 0;
 		}
-		n = poll(p, 2, left <= 0 ? 0 : left > 3600000 ? 3600000 : (int)left);
+		n = poll(p, 2, ms);
 		if (n > 0 && p[1].revents)
 			io_signal_seen();       /* or it would be readable for ever */
 		if (n > 0 && p[0].revents)
-			return (p[0].revents & (POLLIN | POLLHUP | POLLERR) ? 1 : 0) |
-			       (p[0].revents & (POLLOUT | POLLERR) ? 2 : 0);
-		if (left <= 0)
+			return (p[0].revents & (POLLIN | POLLHUP | POLLERR) ? SESSION_READABLE : 0) |
+			       (p[0].revents & (POLLOUT | POLLERR) ? SESSION_WRITABLE : 0);
+		if (!ms)
 			return 0;
 	}
 }

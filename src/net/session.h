@@ -17,19 +17,20 @@
  */
 
 #include "base/base.h"
-
-#include <sys/types.h>
 #include "model/report.h"
 #include "net/capabilities.h"
 
-struct credentials;
+#include <sys/types.h>
+
 struct err;
 struct server;
 struct server_params;
 struct session;
 
-/* The conversation for -v; secrets already masked. @sent: by us. @line without its CRLF, escaped for one line
- * by the receiver. NULL function: no trace. */
+/*
+ * The conversation for -v; secrets already masked. @sent: by us. @line without its CRLF, escaped for one line by
+ * the receiver. NULL function: no trace.
+ */
 struct trace {
 	void (*line)(void *ctx, bool sent, const char *line, size_t len);
 	void (*note)(void *ctx, const char *text);      /* "TLSv1.3 with ..., certificate of ... verified" */
@@ -40,7 +41,7 @@ struct trace {
 struct session_credentials { const char *username, *password, *token; };
 
 struct session_failure {
-	enum rcpt_state state;          /* REJECTED, DEFERRED or NOT_ATTEMPTED, by interface.md "Outcomes" */
+	enum rcpt_state state;          /* REJECTED, DEFERRED or NOT_ATTEMPTED, never ACCEPTED or UNKNOWN */
 	enum smtp_stage stage;
 	enum cause cause;
 	int code;                       /* of the reply that caused it; 0: none */
@@ -69,9 +70,10 @@ const struct session_times *session_times(const struct session *s);
  * session_error()). After "would block" call again with the same pointer and at least the same length
  * (libcurl < 8.10). recv: octets (>0), 0: would block, -1: lost, -2: the peer closed in order.
  * session_wait: poll for readable always and for writable where @want_write, until @until_ms (io_now_ms) or a
- * signal: bit 1 readable, bit 2 writable, 0 at the time's end or on a signal. Data already inside TLS buffers
+ * signal: some of the SESSION_ bits, or 0 at the time's end or on a signal. Data already inside TLS buffers
  * must be drained with recv first.
  */
+enum { SESSION_READABLE = 1 << 0, SESSION_WRITABLE = 1 << 1 };
 ssize_t session_send(struct session *s, const void *mem, size_t len);
 ssize_t session_recv(struct session *s, void *mem, size_t cap);
 int session_wait(struct session *s, bool want_write, int64_t until_ms);

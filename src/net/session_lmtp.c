@@ -6,6 +6,14 @@
  * connected socket. libcurl 7.88 forgets that it is connected and calls connect(2) once more; that succeeds
  * on a socket that libcurl itself connected without blocking, which is the only kind that comes here.
  */
+
+#include "net/opening.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "net/sasl.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,16 +22,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/err.h"
-#include "base/io.h"
-#include "net/opening.h"
-#include "net/sasl.h"
-
-enum {
-	COMMAND_MAX = 1 << 20,          /* a token in base64 is the longest thing sent */
-	CHALLENGES_MAX = 8,
-};
+enum { COMMAND_MAX = 1 << 20 };         /* a token in base64 is the longest thing sent */
 
 struct dialogue {
 	char in[4096];
@@ -85,12 +84,8 @@ static int hear(struct opening *o)
 		if (d->at == d->len && !fill(o))
 			return 0;
 		rc = reply_feed(&o->reply, d->in + d->at, d->len - d->at, &used, &why);
-		if (rc < 0) {
-			if (o->stage == STAGE_GREETING && !o->tls &&
-			    (d->in[d->at] == 0x15 || d->in[d->at] == 0x16))
-				why = "it speaks TLS from the first byte (--tls)";
-			return opening_fail_protocol(o, why);
-		}
+		if (rc < 0)
+			return reply_garbage(o, d->in[d->at], why);
 		d->at += used;
 		if (rc > 0)
 			break;

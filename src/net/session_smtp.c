@@ -5,19 +5,20 @@
  * libcurl would let pass in silence (EHLO refused, AUTH not offered, STARTTLS stripped) never gets as far as
  * a transaction.
  */
-#include <stdio.h>
-#include <string.h>
+
+#include "net/opening.h"
 
 #include "base/err.h"
 #include "base/io.h"
-#include "net/opening.h"
 #include "net/sasl.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum step { STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_AUTH, STEP_READY };
 
 enum {
-	CHALLENGES_MAX = 8,             /* no mechanism has more rounds; a loop of 334 is not one */
-	CUT_MIN = 4096,
+	CUT_MIN = 4096,                 /* octets of a reply line that libcurl surely gives whole */
 	CURL_8_17 = 0x081100,           /* from here EHLO keywords count in any letter case */
 };
 
@@ -116,7 +117,8 @@ static void heard_ehlo_refused(struct opening *o)
 				   "EHLO is refused, so there is no STARTTLS, and nothing is sent in clear");
 	else if (o->has_credentials)
 		opening_fail_reply(o, RCPT_REJECTED, code / 100 == 4 ? CAUSE_REFUSED : CAUSE_POLICY,
-				   "EHLO is refused, so there is no AUTH; leave the credentials out if this server needs none");
+				   "EHLO is refused, so there is no AUTH; leave the credentials out if this "
+				   "server needs none");
 	else
 		waits(o, STEP_HELO, STAGE_EHLO, "answer to HELO");
 }
@@ -227,13 +229,6 @@ static void heard_reply(struct opening *o)
 		opening_fail_protocol(o, "a reply that nothing asked for");
 }
 
-static int heard_garbage(struct opening *o, const char *mem, size_t len, const char *why)
-{
-	if (o->stage == STAGE_GREETING && len && (mem[0] == 0x15 || mem[0] == 0x16))
-		why = "it speaks TLS from the first byte (--tls)";
-	return opening_fail_protocol(o, why);
-}
-
 /* CURLOPT_HEADERFUNCTION: each line of each reply. */
 static size_t heard(char *mem, size_t size, size_t n, void *ctx)
 {
@@ -248,7 +243,7 @@ static size_t heard(char *mem, size_t size, size_t n, void *ctx)
 		int rc = reply_feed(&o->reply, mem + at, len - at, &used, &why);
 
 		if (rc < 0)
-			heard_garbage(o, mem + at, len - at, why);
+			reply_garbage(o, mem[at], why);
 		else if (rc > 0)
 			heard_reply(o);
 		at += used;

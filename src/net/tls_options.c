@@ -5,6 +5,13 @@
  * (78), not of the server, and a key that others can read is not used at all (77). What only the TLS library
  * can tell (a certificate and a key that do not match) it tells at the handshake.
  */
+
+#include "net/opening.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -14,14 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/err.h"
-#include "base/io.h"
-#include "net/opening.h"
-
 enum {
 	PEM_MAX = 8 << 20,              /* all the world's CAs are a quarter of a megabyte */
-	CURL_8_21 = 0x081500,           /* from here CAINFO=NULL and CAPATH=NULL bring the built-in ones back */
+	CURL_8_21 = 0x081500,           /* from here CAINFO=NULL and CAPATH=NULL mean the built-in ones */
 };
 
 static int pem_read(struct buf *out, const char *path, const char *name, struct stat *st, struct err *e)
