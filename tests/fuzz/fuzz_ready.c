@@ -3,7 +3,8 @@
  * both renderings, of the size it says, without Bcc; taken again it stays as
  * it is, and its 7-bit rendering needs no other.
  *
- * Input: one octet for the size of reads, then the message.
+ * Input: one octet for the size of reads, then the message, in which \x01 N C stands for C, 8 * N times: a fuzzer
+ * comes by lines of more than 998 octets only so.
  */
 
 #include "mime_lint.h"
@@ -45,15 +46,29 @@ static void check_again(const struct buf *out, bool eightbit)
 	buf_clear(&again);
 }
 
+static void unfold(struct buf *out, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		const unsigned run = i + 2 < size && data[i] == 1 ? 8 * data[i + 1] : 1;
+
+		if (run != 1)
+			i += 2;
+		for (unsigned n = 0; n < run; n++)
+			assert(buf_add(out, &data[i], 1) == 0);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct buf as_is = BUF_INIT(1 << 26), seven = BUF_INIT(1 << 26);
+	struct buf text = BUF_INIT(1 << 26), as_is = BUF_INIT(1 << 26), seven = BUF_INIT(1 << 26);
 	bool eightbit, possible;
 	struct message *m;
 
 	if (!size)
 		return 0;
-	m = take(data + 1, size - 1);
+	unfold(&text, data + 1, size - 1);
+	m = take(text.data, text.len);
+	buf_clear(&text);
 	if (!m)
 		return 0;
 	/* A second message would take the file's place: this one is done with first. */
