@@ -24,13 +24,15 @@ struct message_needs {
 	int64_t size_seven;         /* of the 7-bit rendering */
 };
 
+static inline int64_t message_size(const struct message_needs *needs, bool seven)
+{
+	return seven ? needs->size_seven : needs->size;
+}
+
 struct message_ops {
 	/* The bytes, CRLF-ended lines, ending in CRLF, not dot-stuffed. *ret is the caller's to free. */
 	int (*open)(struct message *m, bool seven, struct source **ret, struct err *e);
-	/*
-	 * Every file is still what it was: ERR_DATA else. Asked just before the final dot. Must not
-	 * allocate much.
-	 */
+	/* Every file is still what it was: ERR_DATA else. Asked just before the final dot. */
 	int (*verify)(struct message *m, struct err *e);
 	void (*free)(struct message *m);
 };
@@ -38,7 +40,7 @@ struct message_ops {
 struct message {
 	const struct message_ops *ops;
 	struct message_needs needs;
-	char *message_id;           /* "<…>" for the report; "" where there is none. Owned by the implementation. */
+	char *message_id;           /* "<…>" for the report; never NULL. Owned by the implementation. */
 };
 
 static inline int message_open(struct message *m, bool seven, struct source **ret, struct err *e)

@@ -32,7 +32,8 @@ const char *rcpt_state_name(enum rcpt_state s)
 {
 	static const char *const name[] = {
 		[RCPT_PENDING] = "pending", [RCPT_ACCEPTED] = "accepted", [RCPT_REJECTED] = "rejected",
-		[RCPT_DEFERRED] = "deferred", [RCPT_UNKNOWN] = "unknown", [RCPT_NOT_ATTEMPTED] = "not_attempted",
+		[RCPT_DEFERRED] = "deferred", [RCPT_UNKNOWN] = "unknown",
+		[RCPT_NOT_ATTEMPTED] = "not_attempted",
 	};
 
 	return name[s];
@@ -69,7 +70,8 @@ static void add_block(struct report *r, size_t room)
 
 	room = room < BLOCK_LEAST ? BLOCK_LEAST : room;
 	b = xmalloc(sizeof(*b) + room);
-	*b = (struct report_block){ .older = r->blocks, .room = room, .last = r->blocks ? r->blocks->last : NULL };
+	*b = (struct report_block){ .older = r->blocks, .room = room,
+				    .last = r->blocks ? r->blocks->last : NULL };
 	r->blocks = b;
 }
 
@@ -101,12 +103,19 @@ void report_reserve(struct report *r, size_t n)
 		add_block(r, need);
 }
 
+/* Nothing is known and nobody is in it. */
+static void report_empty(struct report *r)
+{
+	*r = (struct report){ .size = -1, .connect_us = -1, .tls_us = -1, .auth_us = -1, .send_us = -1,
+			      .total_us = -1 };
+}
+
 void report_init(struct report *r, const struct envelope *env)
 {
 	size_t total = 0;
 
-	*r = (struct report){ .n_rcpt = env->n_rcpt, .size = -1, .connect_us = -1, .tls_us = -1,
-			      .auth_us = -1, .send_us = -1, .total_us = -1 };
+	report_empty(r);
+	r->n_rcpt = env->n_rcpt;
 	r->rcpt = xcalloc(env->n_rcpt, sizeof(*r->rcpt));
 	for (size_t i = 0; i < env->n_rcpt; i++)
 		total += strlen(env->rcpt[i].addr) + 1;
@@ -158,23 +167,34 @@ void report_close(struct report *r, const struct verdict *rest)
 	}
 }
 
-void report_error(struct report *r, const struct err *e)
+enum cause report_own_failure(struct report *r, const struct err *e, const char *behind)
 {
 	static const enum cause cause[] = {
-		[ERR_USAGE] = CAUSE_USAGE, [ERR_DATA] = CAUSE_DATA, [ERR_NOINPUT] = CAUSE_INPUT, [ERR_POLICY] = CAUSE_POLICY,
-		[ERR_SOFTWARE] = CAUSE_LOCAL, [ERR_OS] = CAUSE_LOCAL, [ERR_CANTCREAT] = CAUSE_LOCAL, [ERR_IO] = CAUSE_LOCAL,
-		[ERR_CONFIG] = CAUSE_LOCAL,
+		[ERR_USAGE] = CAUSE_USAGE, [ERR_DATA] = CAUSE_DATA, [ERR_NOINPUT] = CAUSE_INPUT,
+		[ERR_POLICY] = CAUSE_POLICY, [ERR_SOFTWARE] = CAUSE_LOCAL, [ERR_OS] = CAUSE_LOCAL,
+		[ERR_CANTCREAT] = CAUSE_LOCAL, [ERR_IO] = CAUSE_LOCAL, [ERR_CONFIG] = CAUSE_LOCAL,
 	};
-	struct verdict v = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = cause[e->class],
-			     .text = e->text, .len = strlen(e->text) };
 
-	if (!r->blocks)
-		*r = (struct report){ .size = -1, .connect_us = -1, .tls_us = -1, .auth_us = -1, .send_us = -1, .total_us = -1 };
 	r->error_exit = err_exit_code(e);
 	r->error_cause = cause[e->class];
-	r->error_stage = STAGE_LOCAL;
-	snprintf(r->error_text, sizeof(r->error_text), "%s", e->text);
+	snprintf(r->error_text, sizeof(r->error_text), "%s%s", e->text, behind);
+	return r->error_cause;
+}
+
+void report_error(struct report *r, const struct err *e)
+{
+	struct verdict v = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .text = e->text,
+			     .len = strlen(e->text) };
+
+	if (!r->blocks)
+		report_empty(r);
+	v.cause = report_own_failure(r, e, "");
 	report_close(r, &v);
+}
+
+bool rcpt_is_put_off(const struct rcpt_result *c)
+{
+	return c->state == RCPT_DEFERRED && c->cause != CAUSE_PROTOCOL;
 }
 
 bool report_final(const struct report *r, size_t rcpt)
@@ -224,7 +244,7 @@ static const struct rcpt_result *spokesman(const struct report *r)
 			continue;
 		if (c->state == RCPT_UNKNOWN)
 			rank += 2000;
-		else if (c->state == RCPT_DEFERRED && c->cause != CAUSE_PROTOCOL)
+		else if (rcpt_is_put_off(c))
 			rank += 1000;
 		if (rank > best_rank) {
 			best = c;
@@ -250,7 +270,7 @@ int report_exit_code(const struct report *r)
 		return EXIT_UNKNOWN;
 	if (r->error_exit)
 		return r->error_exit;
-	if (s->state == RCPT_DEFERRED && s->cause != CAUSE_PROTOCOL)
+	if (rcpt_is_put_off(s))
 		return EX_TEMPFAIL;
 	return cause_exit(s->cause);
 }
@@ -328,8 +348,8 @@ void report_line(const struct report *r, char *out, size_t cap)
 		return;
 	}
 	if (s->state == RCPT_UNKNOWN)
-		used = (size_t)snprintf(out, cap, "%s: the message may have been delivered, sending it again may duplicate it: %s",
-					r->server, said);
+		used = (size_t)snprintf(out, cap, "%s: the message may have been delivered, sending it again "
+					"may duplicate it: %s", r->server, said);
 	else if (s->stage == STAGE_RCPT || s->cause == CAUSE_RECIPIENT)
 		used = (size_t)snprintf(out, cap, "%s: recipient %s %s: %s%s", r->server, addr, fate(s), said,
 					advice(s));
@@ -384,7 +404,7 @@ static void error_json(const struct report *r, struct json_out *out)
 	json_open(out, "error", '{');
 	json_int(out, "exit", code);
 	json_str(out, "cause", cause_name(local || !s ? r->error_cause : s->cause));
-	json_str(out, "stage", smtp_stage_name(local || !s ? r->error_stage : s->stage));
+	json_str(out, "stage", smtp_stage_name(local || !s ? STAGE_LOCAL : s->stage));
 	json_str(out, "text", line);
 	json_close(out, '}');
 }
@@ -434,9 +454,11 @@ int report_text(const struct report *r, int (*put)(void *ctx, const char *mem, s
 			return -1;
 	}
 	utf8_escape(id, sizeof(id), r->queue_id, strlen(r->queue_id));
-	n = (size_t)snprintf(line, sizeof(line), "%s: %zu of %zu recipients accepted%s%s%s%s%s%s\n", report_result_name(r),
-			     count_state(r, RCPT_ACCEPTED), r->n_rcpt, r->server[0] ? ", server " : "", r->server,
-			     r->message_id[0] ? ", message " : "", r->message_id, id[0] ? ", queued as " : "", id);
+	n = (size_t)snprintf(line, sizeof(line), "%s: %zu of %zu recipients accepted%s%s%s%s%s%s\n",
+			     report_result_name(r), count_state(r, RCPT_ACCEPTED), r->n_rcpt,
+			     r->server[0] ? ", server " : "", r->server,
+			     r->message_id[0] ? ", message " : "", r->message_id,
+			     id[0] ? ", queued as " : "", id);
 	return put(ctx, line, n < sizeof(line) ? n : sizeof(line) - 1);
 }
 

@@ -5,9 +5,10 @@
  *
  * report_init() makes one entry per envelope recipient, all RCPT_PENDING.
  * Each entry is settled exactly once; settling twice is a bug and asserts.
- * A tentative verdict (a lost connection, a 4xx) can be replaced by a later attempt
- * (another server, another session) until report_close() makes it final, so that at the end
- * every recipient is accounted for even if the connection died in the middle of a reply.
+ * A tentative verdict (a lost connection, a 4xx) can be replaced by a later
+ * attempt (another server, another session) until report_close() makes it
+ * final, so that at the end every recipient is accounted for even if the
+ * connection died in the middle of a reply.
  *
  * Between the final dot and the report nothing is allocated: texts live in
  * storage made by report_reserve().
@@ -17,9 +18,9 @@
  */
 
 #include "base/base.h"
+#include "base/err.h"
 
 struct envelope;
-struct err;
 struct json_out;
 
 enum rcpt_state {
@@ -72,8 +73,8 @@ struct report {
 	char message_id[260], queue_id[128], server[300];
 	int64_t size;               /* octets sent of the last message; -1: none was */
 	int64_t connect_us, tls_us, auth_us, send_us, total_us;  /* -1: did not happen */
-	/* What `error` says where no recipient tells it: a local failure. exit 0: none. */
-	int error_exit; enum cause error_cause; enum smtp_stage error_stage; char error_text[1024];
+	/* What `error` says where no recipient tells it: a local failure, of STAGE_LOCAL. exit 0: none. */
+	int error_exit; enum cause error_cause; char error_text[1024];
 	bool dry_run;               /* nothing was to be sent: result "composed", exit 0 */
 	struct report_block *blocks;    /* all addresses and texts */
 };
@@ -98,6 +99,15 @@ void report_close(struct report *r, const struct verdict *rest);
  * become not attempted. A report that was never initialised (no envelope yet) has no recipients then.
  */
 void report_error(struct report *r, const struct err *e);
+
+/*
+ * The part of it that is told of the whole: `error`, with @behind (may be "") after its text. Recipients
+ * are left alone. Gives its cause.
+ */
+enum cause report_own_failure(struct report *r, const struct err *e, const char *behind);
+
+/* Deferred by something that speaks SMTP: whoever sends it again may be heard. */
+bool rcpt_is_put_off(const struct rcpt_result *c);
 
 /* 0 all accepted, 1 mixed, 2 any unknown; else 75 any deferred; else the latest stage decides. */
 int report_exit_code(const struct report *r);

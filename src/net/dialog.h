@@ -47,9 +47,9 @@ struct dialog {
 	const struct capabilities *cap;
 	const struct message_needs *needs;
 	struct report *report;
-	bool *todo;                     /* one per recipient of env; cleared as they get a verdict of this server */
+	bool *todo;                     /* one per recipient of env; cleared by a verdict of this server */
 	bool lmtp, all_or_nothing, once;
-	unsigned max_rcpt;              /* at most so many recipients a transaction; lowered by what the server says */
+	unsigned max_rcpt;              /* recipients a transaction at most; the server may lower it */
 
 	/* private */
 	enum dialog_phase phase;

@@ -390,7 +390,7 @@ static int set_route(struct opening *o)
 	const struct server_params *s = o->params;
 	const bool proxy = opening_by_proxy(o);
 
-	/* "": no proxy, whatever the environment says; and none of its exceptions, where one was asked for. */
+	/* "": no proxy, whatever the environment says; and no exceptions, where one was asked for. */
 	if (opening_set_ptr(o, CURLOPT_PROXY, proxy ? s->proxy : "", "proxy") < 0 ||
 	    opening_set_ptr(o, CURLOPT_NOPROXY, "", "no proxy") < 0 ||
 	    opening_set_long(o, CURLOPT_IPRESOLVE, family[s->ip_version], "ip_version") < 0)

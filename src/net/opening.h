@@ -160,7 +160,7 @@ bool tls_store_missing(void);
 
 /* helo.c ---------------------------------------------------------------- */
 
-/* o->helo. May look the server's name up, and then pins what it found. 0; 1: failed, *why is filled; -1 *e. */
+/* o->helo. May look the server's name up, and then pins what it found. 0; 1: failed, *why filled; -1 *e. */
 int helo_decide(struct opening *o) MUST_CHECK;
 /* The host of a proxy's URL, without brackets; malloc, or NULL. */
 char *proxy_host(const char *proxy);

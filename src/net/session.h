@@ -28,8 +28,8 @@ struct server_params;
 struct session;
 
 /*
- * The conversation for -v; secrets already masked. @sent: by us. @line without its CRLF, escaped for one line by
- * the receiver. NULL function: no trace.
+ * The conversation for -v; secrets already masked. @sent: by us. @line without its CRLF, escaped for one
+ * line by the receiver. NULL function: no trace.
  */
 struct trace {
 	void (*line)(void *ctx, bool sent, const char *line, size_t len);

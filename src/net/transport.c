@@ -23,7 +23,7 @@
 
 enum {
 	CHUNK = 64 * 1024,              /* octets of the message at a time */
-	GROUP_MAX = 1 << 30,            /* commands of one group: 100 000 recipients with DSN are some 100 MB */
+	GROUP_MAX = 1 << 30,            /* of commands: 100 000 recipients with DSN are some 100 MB */
 	SIGNAL_GRACE_MS = 5000,         /* after the dot, a signal waits so long for the reply */
 	FAREWELL_MS = 1000,             /* for 221 */
 	PROGRESS_MS = 250,
@@ -48,11 +48,11 @@ struct attempt {
 	size_t out_sent;
 	struct reply reply;
 	int64_t clock_ms;               /* when the awaited reply, or progress, is overdue */
-	int64_t deadline_ms;            /* max_time */
-	bool stray;                     /* octets came that answer nothing: this session is not used again */
-	bool stop;                      /* a local failure or a signal: no further session or server */
+	int64_t deadline_ms;            /* max_time; after a signal at the dot SIGNAL_GRACE_MS at most */
+	bool stray;                     /* octets came that answer nothing: no further transaction in here */
+	bool stop;                      /* a local failure or a signal: nothing further at all, anywhere */
+	int signals;                    /* heard when that was set */
 	bool writable;                  /* said the last wait, and nothing was taken since */
-	int signals;                    /* heard when it was looked at */
 	char in[16384];
 };
 
@@ -107,9 +107,9 @@ static void next_reply(struct attempt *a)
 static int64_t reply_time(const struct attempt *a)
 {
 	const struct server_params *s = a->t->o.server;
-	unsigned seconds = a->d.phase == PHASE_DOT || a->d.phase == PHASE_LONE_DOT ? s->dot_timeout : s->timeout;
+	bool dot = a->d.phase == PHASE_DOT || a->d.phase == PHASE_LONE_DOT;
 
-	return (int64_t)seconds * 1000;
+	return (int64_t)(dot ? s->dot_timeout : s->timeout) * 1000;
 }
 
 static void restart_clock(struct attempt *a)
@@ -119,7 +119,7 @@ static void restart_clock(struct attempt *a)
 
 static void lost(struct attempt *a, enum cause cause, const char *text)
 {
-	struct verdict v = { .state = RCPT_DEFERRED, .cause = cause, .text = text, .len = strlen(text), .enhanced = "" };
+	struct verdict v = { .state = RCPT_DEFERRED, .cause = cause, .text = text, .len = strlen(text) };
 
 	dialog_lost(&a->d, &v);
 }
@@ -127,19 +127,15 @@ static void lost(struct attempt *a, enum cause cause, const char *text)
 /* Our own failure: no dot, no further attempt; what to say is in @e. */
 static int local_failure(struct attempt *a, const struct err *e)
 {
-	static const enum cause cause[] = { [ERR_DATA] = CAUSE_DATA, [ERR_NOINPUT] = CAUSE_INPUT, [ERR_POLICY] = CAUSE_POLICY };
-	enum cause c = e->class < ARRAY_SIZE(cause) && cause[e->class] ? cause[e->class] : CAUSE_LOCAL;
-	struct report *r = a->report;
-	bool all = true;
+	const struct report *r = a->report;
+	bool before = false;            /* an earlier transaction may have delivered */
+	const char *behind;
 
 	for (size_t i = 0; i < r->n_rcpt; i++)
-		all = all && r->rcpt[i].state != RCPT_ACCEPTED && r->rcpt[i].state != RCPT_UNKNOWN;
-	r->error_exit = err_exit_code(e);
-	r->error_cause = c;
-	r->error_stage = STAGE_LOCAL;
-	snprintf(r->error_text, sizeof(r->error_text), "%s; nothing %swas sent that a server could have accepted", e->text,
-		 all ? "" : "more ");
-	lost(a, c, e->text);
+		before |= r->rcpt[i].state == RCPT_ACCEPTED || r->rcpt[i].state == RCPT_UNKNOWN;
+	behind = before ? "; nothing more was sent that a server could have accepted" :
+			  "; nothing was sent that a server could have accepted";
+	lost(a, report_own_failure(a->report, e, behind), e->text);
 	a->stop = true;
 	return -1;
 }
@@ -157,7 +153,9 @@ static void queue_id(struct report *r, const char *text)
 			continue;
 		at += strlen(before[i]);
 		len = strcspn(at, " \t\r\n;,)");
-		snprintf(r->queue_id, sizeof(r->queue_id), "%.*s", (int)(len < sizeof(r->queue_id) ? len : sizeof(r->queue_id) - 1), at);
+		if (len >= sizeof(r->queue_id))
+			len = sizeof(r->queue_id) - 1;
+		snprintf(r->queue_id, sizeof(r->queue_id), "%.*s", (int)len, at);
 		return;
 	}
 }
@@ -192,7 +190,8 @@ static int hear_octets(struct attempt *a, size_t len)
 		if (r < 0) {
 			char text[200];
 
-			snprintf(text, sizeof(text), "the server does not speak %s: %s", a->d.lmtp ? "LMTP" : "SMTP", why);
+			snprintf(text, sizeof(text), "the server does not speak %s: %s",
+				 a->d.lmtp ? "LMTP" : "SMTP", why);
 			lost(a, CAUSE_PROTOCOL, text);
 			return -1;
 		}
@@ -234,35 +233,41 @@ static int hear(struct attempt *a)
 
 /* ---- waiting ---- */
 
-/* A signal: before the dot the connection is dropped; after it the reply has some seconds more. */
-static int signalled(struct attempt *a)
+static int64_t sooner(int64_t a, int64_t b)
 {
-	int64_t grace = io_now_ms() + SIGNAL_GRACE_MS;
+	return a < b ? a : b;
+}
 
+/* A new signal: before the dot the connection is dropped; after it the reply has some seconds more. */
+static int heed_signal(struct attempt *a)
+{
+	if (!io_signal_heard || a->stop)
+		return 0;
 	a->stop = true;
 	a->signals = io_signal_count();
 	if (a->d.phase != PHASE_DOT) {
 		lost(a, CAUSE_LOCAL, "interrupted by a signal, before the server could accept the message");
 		return -1;
 	}
-	if (a->deadline_ms > grace)
-		a->deadline_ms = grace;
+	a->deadline_ms = sooner(a->deadline_ms, io_now_ms() + SIGNAL_GRACE_MS);
 	return 0;
 }
 
 static int overdue(struct attempt *a)
 {
+	long long seconds = (long long)reply_time(a) / 1000;
 	char text[160];
-	bool whole = io_now_ms() >= a->deadline_ms;
 
 	if (a->stop)
-		snprintf(text, sizeof(text), "interrupted by a signal while the reply to the message was awaited");
-	else if (whole)
+		snprintf(text, sizeof(text), "interrupted by a signal while the reply to the "
+			 "message was awaited");
+	else if (io_now_ms() >= a->deadline_ms)
 		snprintf(text, sizeof(text), "not finished within max_time (%u s)", a->t->o.server->max_time);
 	else if (a->d.phase == PHASE_BODY)
-		snprintf(text, sizeof(text), "the server took nothing more of the message for %lld s", (long long)reply_time(a) / 1000);
+		snprintf(text, sizeof(text), "the server took nothing more of the message for %lld s",
+			 seconds);
 	else
-		snprintf(text, sizeof(text), "no reply within %lld s", (long long)reply_time(a) / 1000);
+		snprintf(text, sizeof(text), "no reply within %lld s", seconds);
 	lost(a, CAUSE_TIMEOUT, text);
 	return -1;
 }
@@ -275,17 +280,18 @@ static int wait_for_server(struct attempt *a, bool want_write)
 	 * no clock would ever be looked at, and no other process get its turn.
 	 */
 	const bool futile = want_write && a->writable;
-	int64_t until, briefly = io_now_ms() + FUTILE_MS;
+	int64_t until;
 	int ready;
 
-	if (io_signal_heard && !a->stop && signalled(a) < 0)
+	if (heed_signal(a) < 0)
 		return -1;
-	until = a->clock_ms < a->deadline_ms ? a->clock_ms : a->deadline_ms;
-	ready = session_wait(a->session, want_write && !futile, futile && briefly < until ? briefly : until);
+	until = sooner(a->clock_ms, a->deadline_ms);
+	ready = session_wait(a->session, want_write && !futile,
+			     futile ? sooner(io_now_ms() + FUTILE_MS, until) : until);
 	if (ready < 0)
 		return connection_lost(a, -1);
-	a->writable = ready & 2;
-	if (ready & 1)
+	a->writable = ready & SESSION_WRITABLE;
+	if (ready & SESSION_READABLE)
 		return hear(a);
 	if (!ready && (io_now_ms() >= until || (a->stop && io_signal_count() > a->signals)))
 		return overdue(a);
@@ -358,7 +364,7 @@ struct body {
 };
 
 /* The next octets of the message into wire[], until it holds a chunk or the message ended. */
-static int fill(struct attempt *a, struct body *b, struct err *e)
+static int fill(struct body *b, struct err *e)
 {
 	b->wire_len = 0;
 	while (b->wire_len < CHUNK && !b->ended) {
@@ -370,7 +376,6 @@ static int fill(struct attempt *a, struct body *b, struct err *e)
 		b->octets += (int64_t)n;
 		b->wire_len += dotstuff_feed(&b->stuff, b->wire + b->wire_len, b->raw, n);
 	}
-	(void)a;
 	return 0;
 }
 
@@ -380,11 +385,11 @@ static int fill(struct attempt *a, struct body *b, struct err *e)
  */
 static int add_dot(struct attempt *a, struct body *b, struct err *e)
 {
-	int64_t announced = a->d.seven ? a->msg->needs.size_seven : a->msg->needs.size;
+	int64_t announced = message_size(&a->msg->needs, a->d.seven);
 
 	if (announced >= 0 && b->octets != announced)
-		return err_set(e, ERR_DATA, "the message changed its length while it was sent (%lld octets, announced %lld)",
-			       (long long)b->octets, (long long)announced);
+		return err_set(e, ERR_DATA, "the message changed its length while it was sent (%lld octets, "
+			       "announced %lld)", (long long)b->octets, (long long)announced);
 	if (!dotstuff_at_line_start(&b->stuff))
 		return err_set(e, ERR_SOFTWARE, "the message does not end in CRLF");
 	if (message_verify(a->msg, e) < 0)
@@ -409,7 +414,7 @@ static void tell_progress(struct attempt *a, struct body *b, bool last)
 	if (!last && now - b->told_ms < PROGRESS_MS)
 		return;
 	b->told_ms = now;
-	a->t->o.progress(a->t->o.progress_ctx, b->octets, a->d.seven ? a->msg->needs.size_seven : a->msg->needs.size);
+	a->t->o.progress(a->t->o.progress_ctx, b->octets, message_size(&a->msg->needs, a->d.seven));
 }
 
 /*
@@ -419,17 +424,19 @@ static int keep_to_rate(struct attempt *a, struct body *b)
 {
 	uint64_t rate = a->t->o.server->limit_rate;
 	int64_t until;
+	int ready;
 
 	if (!rate)
 		return 0;
 	until = b->started_ms + (int64_t)((double)b->octets * 1000 / (double)rate);
 	while (io_now_ms() < until) {
 		a->clock_ms = until + reply_time(a);
-		if (io_signal_heard && !a->stop && signalled(a) < 0)
+		if (heed_signal(a) < 0)
 			return -1;
 		if (io_now_ms() >= a->deadline_ms)
 			return overdue(a);
-		if ((session_wait(a->session, false, until < a->deadline_ms ? until : a->deadline_ms) & 1) && hear(a) < 0)
+		ready = session_wait(a->session, false, sooner(until, a->deadline_ms));
+		if ((ready & SESSION_READABLE) && hear(a) < 0)
 			return -1;
 	}
 	restart_clock(a);
@@ -477,7 +484,7 @@ static int send_chunk(struct attempt *a, struct body *b)
 {
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 
-	if (fill(a, b, &e) < 0)
+	if (fill(b, &e) < 0)
 		return local_failure(a, &e);
 	if (b->ended && add_dot(a, b, &e) < 0)
 		return local_failure(a, &e);
@@ -485,7 +492,7 @@ static int send_chunk(struct attempt *a, struct body *b)
 		return -1;
 	if (b->ended && reply_pending(&a->reply) && hear_out(a) < 0)
 		return -1;
-	if (io_signal_heard && !a->stop && signalled(a) < 0)
+	if (heed_signal(a) < 0)
 		return -1;
 	if (io_now_ms() >= a->deadline_ms)
 		return overdue(a);
@@ -501,7 +508,8 @@ static int send_body(struct attempt *a)
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	CLEANUP(source_freep) struct source *source = NULL;
 	CLEANUP(freep) char *raw = xmalloc(CHUNK);
-	CLEANUP(freep) char *wire = xmalloc(CHUNK * 3 + 16);   /* a chunk already there, one more stuffed to the utmost */
+	/* A chunk already there, one more stuffed to the utmost, the dot, QUIT. */
+	CLEANUP(freep) char *wire = xmalloc(CHUNK * 3 + 16);
 	struct body b = { .stuff = DOTSTUFF_INIT, .raw = raw, .wire = wire, .started_ms = io_now_ms() };
 	char note[80];
 	int r;
@@ -578,7 +586,7 @@ static bool opening_failed(struct report *r, const bool *todo, const struct sess
 	for (size_t i = 0; i < r->n_rcpt; i++) {
 		const struct rcpt_result *was = &r->rcpt[i];
 
-		if (!todo[i] || (v.state == RCPT_NOT_ATTEMPTED && was->state == RCPT_DEFERRED && was->cause != CAUSE_PROTOCOL))
+		if (!todo[i] || (v.state == RCPT_NOT_ATTEMPTED && rcpt_is_put_off(was)))
 			continue;
 		report_tentative(r, i, &v);
 		told = true;
@@ -595,15 +603,24 @@ static void note_times(struct report *r, const struct session *s)
 	r->auth_us = times->auth;
 }
 
+/* What is not connecting, TLS or AUTH is sending. */
+static void note_total(struct report *r, int64_t total_us)
+{
+	r->total_us = total_us;
+	if (r->connect_us < 0)
+		return;
+	r->send_us = total_us - r->connect_us;
+	r->send_us -= r->tls_us > 0 ? r->tls_us : 0;
+	r->send_us -= r->auth_us > 0 ? r->auth_us : 0;
+}
+
 /* What is needed and was not offered may be offered to those who are logged in. */
 static int ask_again(struct attempt *a, const struct server *server)
 {
-	int64_t until = io_now_ms() + reply_time(a);
+	int64_t until = sooner(io_now_ms() + reply_time(a), a->deadline_ms);
 
 	if (!dialog_lacks(&a->d))
 		return 0;
-	if (until > a->deadline_ms)
-		until = a->deadline_ms;
 	if (session_ask_again(a->session, server->lmtp, until, a->t->o.trace) == 0)
 		return 0;
 	a->stop = io_signal_heard != 0;
@@ -628,6 +645,28 @@ static void name_server(struct report *r, const struct server *server)
 	snprintf(r->server, sizeof(r->server), "%s", server->label);
 }
 
+static struct attempt *attempt_new(const struct delivery *y, const struct server *server)
+{
+	struct transport *t = y->t;
+	struct attempt *a = xcalloc(1, sizeof(*a));
+
+	*a = (struct attempt){ .t = t, .session = t->session, .msg = y->msg, .report = y->report,
+			       .out = BUF_INIT(GROUP_MAX), .deadline_ms = y->deadline_ms };
+	a->d = (struct dialog){ .env = y->env, .cap = session_capabilities(t->session),
+				.needs = &y->msg->needs, .report = y->report, .todo = y->todo,
+				.lmtp = server->lmtp, .all_or_nothing = t->o.all_or_nothing,
+				.once = y->msg->needs.once, .max_rcpt = t->o.server->max_rcpt };
+	next_reply(a);
+	return a;
+}
+
+static void attempt_free(struct attempt *a)
+{
+	dialog_clear(&a->d);
+	buf_clear(&a->out);
+	free(a);
+}
+
 /*
  * One session with @server for those to do. 1: somebody new was settled and others are left: once more; 0:
  * no; -1: err.
@@ -636,7 +675,8 @@ static int one_session(struct delivery *y, const struct server *server, struct e
 {
 	struct transport *t = y->t;
 	struct session_failure why = {0};
-	int opened = session_open(&t->session, server, t->o.server, t->o.credentials, t->o.trace, y->deadline_ms, &why, e);
+	int opened = session_open(&t->session, server, t->o.server, t->o.credentials, t->o.trace,
+				  y->deadline_ms, &why, e);
 	struct attempt *a;
 	bool again;
 
@@ -653,23 +693,14 @@ static int one_session(struct delivery *y, const struct server *server, struct e
 	y->speaker = server;
 	note_times(y->report, t->session);
 	t->quit_sent = t->clean = false;
-	a = xcalloc(1, sizeof(*a));
-	*a = (struct attempt){ .t = t, .session = t->session, .msg = y->msg, .report = y->report,
-			       .out = BUF_INIT(GROUP_MAX), .deadline_ms = y->deadline_ms,
-			       .d = { .env = y->env, .cap = session_capabilities(t->session), .needs = &y->msg->needs,
-				      .report = y->report, .todo = y->todo, .lmtp = server->lmtp,
-				      .all_or_nothing = t->o.all_or_nothing, .once = y->msg->needs.once,
-				      .max_rcpt = t->o.server->max_rcpt } };
-	next_reply(a);
+	a = attempt_new(y, server);
 	if (!t->o.credentials || ask_again(a, server) == 0) {
 		dialog_init(&a->d);
 		run_transactions(a);
 	}
 	again = a->d.settled_new && dialog_any_todo(&a->d) && !a->stop && !a->d.once;
 	y->stop = a->stop;
-	dialog_clear(&a->d);
-	buf_clear(&a->out);
-	free(a);
+	attempt_free(a);
 	return again;
 }
 
@@ -708,7 +739,7 @@ int transport_send(struct transport *t, const struct envelope *env, struct messa
 		   struct report *report, struct err *e)
 {
 	static const char why[] = "not attempted";
-	struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL, .enhanced = "",
+	struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL,
 				.text = why, .len = sizeof(why) - 1 };
 	const struct server_params *s = t->o.server;
 	CLEANUP(freep) bool *todo = xcalloc(env->n_rcpt, sizeof(*todo));
@@ -725,10 +756,7 @@ int transport_send(struct transport *t, const struct envelope *env, struct messa
 			break;
 	}
 	report_close(report, &rest);
-	report->total_us = io_now_us() - started;
-	if (report->connect_us >= 0)
-		report->send_us = report->total_us - report->connect_us - (report->tls_us > 0 ? report->tls_us : 0) -
-				  (report->auth_us > 0 ? report->auth_us : 0);
+	note_total(report, io_now_us() - started);
 	return 0;
 }
 
