@@ -10,9 +10,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-enum { PATH_MAX_OCTETS = 512, ORCPT_MAX = 500 };        /* RFC 3461 4.2: an ORCPT of at most 500 octets */
+enum {
+	WIRE_MAX = 512,                 /* over RFC 5321 4.5.3.1.3, which mailbox_wire() keeps to */
+	ORCPT_MAX = 500,                /* RFC 3461 4.2 */
+	ENVID_MAX = 300,                /* 100 characters (RFC 3461 4.4), each at most "+XX" */
+};
 
 /* Open addressing over recipients already taken: linear time whatever their number. */
 struct seen { uint32_t *slot; size_t mask; };
@@ -27,6 +30,11 @@ static void seen_init(struct seen *s, size_t n)
 	s->mask = cap - 1;
 }
 
+static void seen_clear(struct seen *s)
+{
+	free(s->slot);
+}
+
 /* True where env->rcpt already has @addr; else remembers that it will be number n_rcpt. */
 static bool seen_before(struct seen *s, const struct envelope *env, const char *addr)
 {
@@ -39,49 +47,13 @@ static bool seen_before(struct seen *s, const struct envelope *env, const char *
 	return false;
 }
 
-static int notify_bits(unsigned *ret, const char *words, struct err *e)
-{
-	static const struct { const char *word; unsigned bit; } table[] = {
-		{ "never", NOTIFY_NEVER }, { "success", NOTIFY_SUCCESS },
-		{ "failure", NOTIFY_FAILURE }, { "delay", NOTIFY_DELAY },
-	};
-	unsigned bits = 0;
-
-	for (const char *w = words; ; ) {
-		size_t len, i;
-
-		w += strspn(w, ", \t");
-		len = strcspn(w, ", \t");
-		if (!len)
-			break;
-		for (i = 0; i < ARRAY_SIZE(table); i++)
-			if (strlen(table[i].word) == len && !strncasecmp(w, table[i].word, len))
-				break;
-		if (i == ARRAY_SIZE(table))
-			return err_set(e, ERR_DATA, "notify '%s': never, or any of success, failure, delay", words);
-		bits |= table[i].bit;
-		w += len;
-	}
-	if (!bits || ((bits & NOTIFY_NEVER) && bits != NOTIFY_NEVER))
-		return err_set(e, ERR_DATA, "notify '%s': never, or any of success, failure, delay", words);
-	*ret = bits;
-	return 0;
-}
-
-/*
- * "rfc822;" and the address in xtext, RFC 3461 4.2; "type;address" is taken as it is, in xtext behind the
- * type.
- */
+/* "rfc822;" and the address in xtext, RFC 3461 4.2; "type;address" is taken as it is, in xtext behind the type. */
 static int orcpt_word(char **ret, const char *asked, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(ORCPT_MAX);
 	const char *semicolon = strchr(asked, ';'), *addr = semicolon ? semicolon + 1 : asked;
-	size_t type_len = semicolon ? (size_t)(semicolon - asked) : strlen("rfc822");
 
-	if (!type_len || strspn(semicolon ? asked : "rfc822", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") < type_len ||
-	    !addr[0])
-		return err_set(e, ERR_DATA, "orcpt '%s': an address, or type;address", asked);
-	if (buf_add(&b, semicolon ? asked : "rfc822", type_len) < 0 || buf_add(&b, ";", 1) < 0 ||
+	if (buf_add(&b, asked, (size_t)(addr - asked)) < 0 || (!semicolon && buf_adds(&b, "rfc822;") < 0) ||
 	    xtext_add(&b, addr, strlen(addr)) < 0)
 		return err_set(e, ERR_DATA, "orcpt is longer than %d octets", ORCPT_MAX);
 	*ret = buf_take(&b, NULL);
@@ -90,7 +62,7 @@ static int orcpt_word(char **ret, const char *asked, struct err *e)
 
 static int wire(char **ret, bool *ret_eai, const struct mailbox *m, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(PATH_MAX_OCTETS);
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(WIRE_MAX);
 
 	if (mailbox_wire(m, &b, ret_eai, e) < 0)
 		return -1;
@@ -98,10 +70,9 @@ static int wire(char **ret, bool *ret_eai, const struct mailbox *m, struct err *
 	return 0;
 }
 
-static int add_rcpt(struct envelope *env, struct seen *seen, const struct addressee *a,
-		    unsigned notify, struct err *e)
+static int add_rcpt(struct envelope *env, struct seen *seen, const struct addressee *a, struct err *e)
 {
-	struct rcpt r = { .notify = notify };
+	struct rcpt r = { .notify = a->notify };
 
 	if (wire(&r.addr, &r.eai, &a->mailbox, e) < 0)
 		return -1;
@@ -114,11 +85,7 @@ static int add_rcpt(struct envelope *env, struct seen *seen, const struct addres
 		return 0;
 	}
 	env->rcpt[env->n_rcpt++] = r;           /* owned from here on: envelope_clear() frees it on error */
-	if (a->notify && notify_bits(&env->rcpt[env->n_rcpt - 1].notify, a->notify, e) < 0)
-		return -1;
-	if (a->orcpt && orcpt_word(&env->rcpt[env->n_rcpt - 1].orcpt, a->orcpt, e) < 0)
-		return -1;
-	return 0;
+	return a->orcpt ? orcpt_word(&env->rcpt[env->n_rcpt - 1].orcpt, a->orcpt, e) : 0;
 }
 
 static int add_lists(struct envelope *env, const struct mail_params *p, struct err *e)
@@ -127,22 +94,15 @@ static int add_lists(struct envelope *env, const struct mail_params *p, struct e
 	const struct addressees *only[] = { &p->rcpt_boxes };
 	const struct addressees **list = p->rcpt_boxes.count ? only : all;
 	size_t n_lists = p->rcpt_boxes.count ? 1 : ARRAY_SIZE(all), total = 0;
-	CLEANUP(freep) uint32_t *slots = NULL;
-	struct seen seen;
-	unsigned notify = 0;
+	CLEANUP(seen_clear) struct seen seen = {0};
 
-	if (p->dsn_notify && notify_bits(&notify, p->dsn_notify, e) < 0)
-		return -1;
 	for (size_t l = 0; l < n_lists; l++)
 		total += list[l]->count;
-	if (!total)
-		return err_set(e, ERR_USAGE, "no recipient: name one on the command line, or with --to, --cc, --bcc or --rcpt");
 	env->rcpt = xcalloc(total, sizeof(*env->rcpt));
 	seen_init(&seen, total);
-	slots = seen.slot;
 	for (size_t l = 0; l < n_lists; l++)
 		for (size_t i = 0; i < list[l]->count; i++)
-			if (add_rcpt(env, &seen, &list[l]->item[i], notify, e) < 0)
+			if (add_rcpt(env, &seen, &list[l]->item[i], e) < 0)
 				return -1;
 	return 0;
 }
@@ -160,13 +120,13 @@ static int set_sender(struct envelope *env, const struct mail_params *p, struct 
 
 static int set_dsn(struct envelope *env, const struct mail_params *p, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(300);        /* 100 characters (RFC 3461 4.4), each at most "+XX" */
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(ENVID_MAX);
 
 	env->ret = p->dsn_return;
 	if (!p->dsn_envid)
 		return 0;
-	if (strlen(p->dsn_envid) > 100 || xtext_add(&b, p->dsn_envid, strlen(p->dsn_envid)) < 0)
-		return err_set(e, ERR_DATA, "dsn_envid is longer than 100 octets (RFC 3461 4.4)");
+	if (xtext_add(&b, p->dsn_envid, strlen(p->dsn_envid)) < 0)
+		return err_set(e, ERR_DATA, "dsn_envid is longer than %d octets in xtext", ENVID_MAX);
 	env->envid = buf_take(&b, NULL);
 	return 0;
 }

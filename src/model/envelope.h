@@ -25,15 +25,14 @@ struct envelope {
 	bool from_eai;
 	int ret;                    /* 0, 1 FULL, 2 HDRS (RFC 3461 4.3) */
 	char *envid;                /* xtext; NULL: none */
-	bool dsn_optional;          /* sent without where the server has no DSN (the sendmail interface) */
 	bool require_tls;           /* RFC 8689 */
 	struct rcpt *rcpt;          /* unique (addr_same), in the order first named */
 	size_t n_rcpt;              /* at least 1 */
 };
 
 /*
- * rcpt decides alone where it was given; else to, cc and bcc. Errors: ERR_DATA (an address, a DSN word),
- * ERR_USAGE (no recipient). Linear in the number of recipients.
+ * Of params that mail_params_finish() has seen: rcpt decides alone where it was given; else to, cc and bcc.
+ * ERR_DATA for what has no wire form (IDNA) or is too long in it. Linear in the number of recipients.
  */
 int envelope_from_params(struct envelope *ret, const struct mail_params *p, struct err *e) MUST_CHECK;
 bool envelope_wants_dsn(const struct envelope *env);

@@ -203,11 +203,6 @@ void mail_params_init(struct mail_params *p)
 	p->server.max_rcpt = 1000;
 }
 
-const struct param *param_row(const char *name)
-{
-	return param_by_name(name, strlen(name));
-}
-
 enum origin param_origin(const struct mail_params *p, const char *name)
 {
 	return p->origin[param_id(param_row(name))];

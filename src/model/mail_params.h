@@ -25,16 +25,16 @@ struct value;
 
 /* Who set a value. A later write wins only if its origin is not lower. */
 enum origin { ORIGIN_DEFAULT, ORIGIN_CONFIG, ORIGIN_ENV, ORIGIN_JSON, ORIGIN_ARGV, ORIGIN_LINE };
-const char *origin_name(enum origin o);         /* "default", "environment", "flag" ... as --print-params says it */
+const char *origin_name(enum origin o);         /* "default", "environment" ..., as --print-params has it */
 
 enum tls_mode { TLS_NEVER, TLS_IF_OFFERED, TLS_STARTTLS, TLS_IMPLICIT };
 enum tls_version { TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 };
 enum report_format { REPORT_SILENT, REPORT_TEXT, REPORT_JSON };
 enum ip_version { IP_ANY, IP_4, IP_6 };
 enum auth_mech {                                /* bits of server_params.mechanisms */
-	AUTH_PLAIN = 1 << 0, AUTH_LOGIN = 1 << 1, AUTH_CRAM_MD5 = 1 << 2, AUTH_DIGEST_MD5 = 1 << 3, AUTH_XOAUTH2 = 1 << 4,
-	AUTH_OAUTHBEARER = 1 << 5, AUTH_EXTERNAL = 1 << 6, AUTH_SCRAM_SHA_1 = 1 << 7, AUTH_SCRAM_SHA_256 = 1 << 8,
-	AUTH_NTLM = 1 << 9, AUTH_GSSAPI = 1 << 10,
+	AUTH_PLAIN = 1 << 0, AUTH_LOGIN = 1 << 1, AUTH_CRAM_MD5 = 1 << 2, AUTH_DIGEST_MD5 = 1 << 3,
+	AUTH_XOAUTH2 = 1 << 4, AUTH_OAUTHBEARER = 1 << 5, AUTH_EXTERNAL = 1 << 6, AUTH_SCRAM_SHA_1 = 1 << 7,
+	AUTH_SCRAM_SHA_256 = 1 << 8, AUTH_NTLM = 1 << 9, AUTH_GSSAPI = 1 << 10,
 };
 const char *auth_mech_name(unsigned bit);       /* "CRAM-MD5" */
 
@@ -89,8 +89,8 @@ struct attachment {
 };
 struct attachments { struct attachment *item; size_t count, cap; };
 
-/* A mailbox of a header list with the DSN wishes of its rcpt_param (borrowed pointers, NULL: none). */
-struct addressee { struct mailbox mailbox; const char *notify, *orcpt; };
+/* A mailbox of a list, with its DSN wishes: NOTIFY_ bits (0: none), "[type;]address" (borrowed; NULL: none). */
+struct addressee { struct mailbox mailbox; unsigned notify; const char *orcpt; };
 struct addressees { struct addressee *item; size_t count, cap; };
 
 /* One server to try, as mail_params_finish() worked it out. */
@@ -100,8 +100,8 @@ struct server {
 	char *unix_socket;
 	bool lmtp;
 	enum tls_mode tls;
-	bool tls_asked;         /* by a setting or a URL scheme, not by default: the hint does not say --no-starttls */
-	bool loopback;          /* literal 127/8 or ::1, or "localhost" (then pinned), and no proxy; or a Unix socket */
+	bool tls_asked;         /* by a setting or a URL scheme, not by default */
+	bool loopback;          /* 127/8, ::1 or "localhost" (then pinned), and no proxy; or a Unix socket */
 	char *label;            /* "mail.example.org:587", "[::1]:25", "/run/lmtp": for report and messages */
 };
 
@@ -150,20 +150,24 @@ struct mail_params {
 	char *output;
 
 	unsigned char origin[PARAM_MAX];        /* enum origin, by param id */
-	struct { char *file; unsigned line, column; } place[PARAM_MAX]; /* where a JSON text set it; file NULL: nowhere */
+	/* where a JSON text set it; file NULL: nowhere */
+	struct { char *file; unsigned line, column; } place[PARAM_MAX];
 
 	/* by mail_params_finish(): parsed, checked */
-	struct mailbox from_box, sender_box, envelope_from_box;  /* from_box.local NULL: none; sender_box likewise */
+	struct mailbox from_box, sender_box, envelope_from_box;         /* local NULL: none */
 	struct addressees to_boxes, cc_boxes, bcc_boxes, rcpt_boxes;
 	struct addressees reply_to_boxes;
 	bool to_groups, cc_groups;              /* a group is in the text: the header keeps the text */
+	unsigned notify;                        /* dsn_notify as NOTIFY_ bits */
 	bool null_sender;                       /* envelope_from is "" or "<>" */
 	bool finished;
 };
 
 void mail_params_init(struct mail_params *p);
 
-/* Is @which set by somebody (not a default)? By field name, as "tls". */
+/* Who set the setting @name, as "tls". */
+enum origin param_origin(const struct mail_params *p, const char *name);
+/* Is it set by somebody (not a default)? */
 bool mail_params_given(const struct mail_params *p, const char *name);
 
 /*

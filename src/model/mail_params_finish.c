@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
+#include "model/envelope.h"
 #include "model/params_impl.h"
 #include "text/addr.h"
 #include "text/date.h"
@@ -63,8 +64,8 @@ static int settle_ready_message(struct mail_params *p, struct err *e)
 
 		if (o > ORIGIN_ENV || (o == ORIGIN_DEFAULT && param_has_value(p, which)))
 			return err_set(e, ERR_USAGE,
-				       "%s cannot be set beside message_file, which has its own headers and body",
-				       composing[i]);
+				       "%s cannot be set beside message_file, which has its own headers and "
+				       "body", composing[i]);
 		param_clear(p, which);
 		p->origin[param_id(which)] = ORIGIN_DEFAULT;
 	}
@@ -197,27 +198,33 @@ static int check_files_dir(const struct mail_params *p, struct err *e)
  * Words with a grammar.
  */
 
-static int check_dsn_words(const char *words, struct err *e)
+/* RFC 3461 4.1: words with commas or blanks between them as NOTIFY_ bits. */
+static int notify_read(unsigned *ret, const char *words, struct err *e)
 {
-	static const char *const known[] = { "success", "failure", "delay", "never" };
-	unsigned seen = 0, never = 1U << 3;
+	static const struct { const char *word; unsigned bit; } known[] = {
+		{"never", NOTIFY_NEVER}, {"success", NOTIFY_SUCCESS}, {"failure", NOTIFY_FAILURE},
+		{"delay", NOTIFY_DELAY},
+	};
+	unsigned seen = 0;
 	size_t len;
 
 	for (const char *s = words + strspn(words, ", "); *s; s += len, s += strspn(s, ", ")) {
 		size_t i = 0;
 
 		len = strcspn(s, ", ");
-		while (i < ARRAY_SIZE(known) && (strlen(known[i]) != len || strncasecmp(s, known[i], len)))
+		while (i < ARRAY_SIZE(known) &&
+		       (strlen(known[i].word) != len || strncasecmp(s, known[i].word, len)))
 			i++;
 		if (i == ARRAY_SIZE(known))
 			return err_set(e, ERR_DATA, "'%.*s' is none of never, success, failure, delay",
 				       (int)(len > 40 ? 40 : len), s);
-		seen |= 1U << i;
+		seen |= known[i].bit;
 	}
 	if (!seen)
 		return err_set(e, ERR_DATA, "must be never, or some of success, failure, delay");
-	if ((seen & never) && seen != never)
+	if ((seen & NOTIFY_NEVER) && seen != NOTIFY_NEVER)
 		return err_set(e, ERR_DATA, "never stands alone (RFC 3461, 4.1)");
+	*ret = seen;
 	return 0;
 }
 
@@ -245,9 +252,9 @@ static int check_orcpt(const char *s, struct err *e)
 	return 0;
 }
 
-static int check_dsn(const struct mail_params *p, struct err *e)
+static int finish_dsn(struct mail_params *p, struct err *e)
 {
-	if (p->dsn_notify && check_dsn_words(p->dsn_notify, e) < 0)
+	if (p->dsn_notify && notify_read(&p->notify, p->dsn_notify, e) < 0)
 		return param_wrap(p, "dsn_notify", e);
 	if (!p->dsn_envid)
 		return 0;
@@ -400,7 +407,7 @@ static int check_words(struct mail_params *p, struct err *e)
 {
 	if (p->server.tls_key_file && !p->server.tls_cert_file)
 		return err_set(e, ERR_USAGE, "tls_key_file is given but no tls_cert_file");
-	if (check_dsn(p, e) < 0 || check_auto_submitted(p, e) < 0 || check_pinned_key(p, e) < 0 ||
+	if (finish_dsn(p, e) < 0 || check_auto_submitted(p, e) < 0 || check_pinned_key(p, e) < 0 ||
 	    check_proxy(p, e) < 0 || check_interface(p, e) < 0 || check_username(p, e) < 0)
 		return -1;
 	if (finish_helo(p, e) < 0 || finish_charset(p, e) < 0 || check_identification(p, e) < 0)
@@ -476,13 +483,21 @@ static int add_mailboxes(struct addressees *l, const char *text, unsigned flags,
 	return 0;
 }
 
-static int check_rcpt_dsn(const struct rcpt_param *asked, size_t n_mailboxes, struct err *e)
+/* The DSN wishes of those from @first on, who came of @asked; @notify: where it has none. */
+static int finish_wishes(struct addressees *l, size_t first, const struct rcpt_param *asked, unsigned notify,
+			 struct err *e)
 {
-	if (asked->notify && check_dsn_words(asked->notify, e) < 0)
+	if (asked->notify && notify_read(&notify, asked->notify, e) < 0)
 		return -1;
-	if (asked->orcpt && n_mailboxes != 1)
-		return err_set(e, ERR_DATA, "orcpt belongs to one address, here are %zu", n_mailboxes);
-	return asked->orcpt ? check_orcpt(asked->orcpt, e) : 0;
+	if (asked->orcpt && l->count != first + 1)
+		return err_set(e, ERR_DATA, "orcpt belongs to one address, here are %zu", l->count - first);
+	if (asked->orcpt && check_orcpt(asked->orcpt, e) < 0)
+		return -1;
+	for (size_t i = first; i < l->count; i++) {
+		l->item[i].notify = notify;
+		l->item[i].orcpt = asked->orcpt;
+	}
+	return 0;
 }
 
 static int finish_rcpts(const struct mail_params *p, const char *name, struct addressees *l, bool *ret_group,
@@ -496,12 +511,8 @@ static int finish_rcpts(const struct mail_params *p, const char *name, struct ad
 		size_t first = l->count;
 
 		if (add_mailboxes(l, one->address, flags, ret_group, e) < 0 ||
-		    check_rcpt_dsn(one, l->count - first, e) < 0)
+		    finish_wishes(l, first, one, p->notify, e) < 0)
 			return param_wrap(p, name, e);
-		for (size_t k = first; k < l->count; k++) {
-			l->item[k].notify = one->notify;
-			l->item[k].orcpt = one->orcpt;
-		}
 	}
 	return 0;
 }

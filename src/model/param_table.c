@@ -1,7 +1,7 @@
 /*
- * The settings, one row each, in the order of --help; see param_table.h. The
- * rows follow "Settings" of the interface; what a setting means is decided in
- * mail_params_finish(), what its value may look like in mail_params_set().
+ * The settings, one row each, in the order of --help; see param_table.h. What a
+ * setting means is decided in mail_params_finish(), what its value may look
+ * like in mail_params_set().
  */
 
 #include "model/param_table.h"
@@ -224,6 +224,11 @@ const struct param *param_by_name(const char *name, size_t len)
 		if (is_word(table[i].name, name, len) || is_word(table[i].alias, name, len))
 			return &table[i];
 	return NULL;
+}
+
+const struct param *param_row(const char *name)
+{
+	return param_by_name(name, strlen(name));
 }
 
 const struct param *param_by_letter(char letter)

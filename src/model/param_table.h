@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The one list of settings. argv, JSON, the configuration file and the
- * environment are all read by walking it; --help, --print-params, the JSON
+ * The one list of settings. argv, JSON and the environment are all read by
+ * walking it; --help, --print-params, the JSON
  * Schema and the completions are printed from it; the tests compare man pages
  * and completions with it. To add a setting, add a row (and its field in
  * mail_params): there is no switch to extend.
@@ -22,7 +22,7 @@ enum param_type {
 	PARAM_STR,              /* char * */
 	PARAM_STRS,             /* struct strlist; a string or a list of strings */
 	PARAM_RCPTS,            /* struct rcpts; string, object or list of them */
-	PARAM_FIELDS,           /* struct fields; object, or list of [name, value] pairs; flag "Name: value" */
+	PARAM_FIELDS,           /* struct fields; object, or list of [name, value]; flag "Name: value" */
 	PARAM_CONTENT,          /* struct part_params: the body, any depth */
 	PARAM_ATTACHMENTS,      /* struct attachments; path, object, or list of them */
 	PARAM_SECRET,           /* struct secret */
@@ -32,11 +32,11 @@ enum param_type {
 enum param_flags {
 	PARAM_NO_JSON  = 1 << 0,        /* output, params, ...: never a JSON key */
 	PARAM_NO_ENV   = 1 << 1,
-	PARAM_SERVER   = 1 << 2,        /* decides where or how we connect: refused from JSON with files_dir */
+	PARAM_SERVER   = 1 << 2,        /* where or how we connect: refused from JSON with files_dir */
 	PARAM_FILE     = 1 << 3,        /* the value is a path (completion; confined by files_dir) */
 	PARAM_MASKED   = 1 << 4,        /* may hold credentials (proxy URL): masked when printed */
-	PARAM_ALWAYS_DATA = 1 << 5,     /* a malformed value is 65 whatever its origin (addresses, headers, content) */
-	PARAM_JOINED   = 1 << 6,        /* PARAM_STR that takes a list of strings too, joined by a space (references) */
+	PARAM_ALWAYS_DATA = 1 << 5,     /* a malformed value is 65 whatever its origin */
+	PARAM_JOINED   = 1 << 6,        /* PARAM_STR that takes a list of strings too, joined by a space */
 };
 
 enum param_group { GROUP_SERVER, GROUP_ENVELOPE, GROUP_HEADERS, GROUP_BODY, GROUP_OUTPUT };
@@ -54,7 +54,7 @@ struct param {
 	const struct param_choice *choices; /* PARAM_ENUM, {NULL}-ended */
 	const char *alias;              /* "user" for "username", or NULL */
 	const char *arg;                /* "ADDR" in --help; NULL for booleans */
-	const char *fallback;           /* the default in words, for --help, man page and schema; NULL: none */
+	const char *fallback;           /* the default in words, for --help and schema; NULL: none */
 	const char *help;               /* one line, lower case, no full stop */
 };
 
@@ -63,6 +63,8 @@ enum { PARAM_MAX = 96 };
 const struct param *param_table(size_t *ret_count);     /* in the order of --help */
 /* By name or alias; NULL: unknown. */
 const struct param *param_by_name(const char *name, size_t len);
+/* The row of a name of ours, "tls"; it is there. */
+const struct param *param_row(const char *name);
 const struct param *param_by_letter(char letter);
 size_t param_id(const struct param *p);                 /* index in the table, for origin[] */
 /*

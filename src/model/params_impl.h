@@ -37,9 +37,6 @@ void param_clear(struct mail_params *p, const struct param *which);
 bool param_has_value(const struct mail_params *p, const struct param *which);
 /* "" where there is no word for @value: a default that cannot be asked for. */
 const char *param_choice_word(const struct param_choice *c, int value);
-/* The row of a name of ours; it is there. */
-const struct param *param_row(const char *name);
-enum origin param_origin(const struct mail_params *p, const char *name);
 
 /* The class of a malformed value of @which that @o gave. */
 enum err_class param_error_class(const struct param *which, enum origin o);

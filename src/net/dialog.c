@@ -7,6 +7,7 @@
 #include "model/envelope.h"
 #include "model/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,20 +54,23 @@ static struct verdict verdict_of(const struct dialog *d, enum smtp_stage stage, 
 	enhanced_code(enhanced, code, text, len);
 	return (struct verdict){
 		.state = code >= 500 ? RCPT_REJECTED : RCPT_DEFERRED, .stage = stage,
-		.cause = cause_of(d, stage, code), .code = code, .enhanced = enhanced, .text = text, .len = len,
+		.cause = cause_of(d, stage, code), .code = code, .enhanced = enhanced,
+		.text = text, .len = len,
 	};
 }
 
-static struct verdict own_words(enum rcpt_state state, enum smtp_stage stage, enum cause cause, int code, const char *text)
+/* Without a reply. */
+static struct verdict own_words(enum rcpt_state state, enum smtp_stage stage, enum cause cause,
+				const char *text)
 {
-	return (struct verdict){ .state = state, .stage = stage, .cause = cause, .code = code,
-				 .enhanced = "", .text = text, .len = strlen(text) };
+	return (struct verdict){ .state = state, .stage = stage, .cause = cause,
+				 .text = text, .len = strlen(text) };
 }
 
 #define NOT_SENT "not sent: another recipient was refused (all_or_nothing)"
 static const struct verdict not_sent_alone = {
 	.state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_RECIPIENT,
-	.enhanced = "", .text = NOT_SENT, .len = sizeof(NOT_SENT) - 1,
+	.text = NOT_SENT, .len = sizeof(NOT_SENT) - 1,
 };
 
 /* A 5xx is this server's last word; a 4xx may be bettered by the next server of the list. */
@@ -101,7 +105,7 @@ static void give_transaction(struct dialog *d, const struct verdict *v)
 
 static bool nobody(struct dialog *d, enum cause cause, const char *text)
 {
-	struct verdict v = own_words(RCPT_NOT_ATTEMPTED, STAGE_MAIL, cause, 0, text);
+	struct verdict v = own_words(RCPT_NOT_ATTEMPTED, STAGE_MAIL, cause, text);
 
 	give_all_todo(d, &v);
 	return false;
@@ -112,26 +116,21 @@ static bool eight_bit_way(struct dialog *d)
 	if (!d->needs->eightbit || d->cap->eightbit)
 		return true;
 	if (!d->needs->seven_possible)
-		return nobody(d, CAUSE_EXTENSION, "the server does not offer 8BITMIME, and this message cannot be "
-			      "re-encoded: 8-bit text in it is signed, or has no place for an encoding");
+		return nobody(d, CAUSE_EXTENSION, "the server does not offer 8BITMIME, and this message cannot "
+			      "be re-encoded: 8-bit text in it is signed, or has no place for an encoding");
 	d->seven = true;
 	return true;
 }
 
 static bool size_fits(struct dialog *d)
 {
-	int64_t size = d->seven ? d->needs->size_seven : d->needs->size;
+	int64_t size = message_size(d->needs, d->seven);
 	char text[160];
-	struct buf b = BUF_INIT(sizeof(text));
 
 	if (!d->cap->size_limit || size < 0 || (uint64_t)size <= d->cap->size_limit)
 		return true;
-	if (buf_addf(&b, "the message has %lld octets, the server takes at most %llu (SIZE)", (long long)size,
-		     (unsigned long long)d->cap->size_limit) == 0)
-		memcpy(text, b.data, b.len + 1);
-	else
-		strcpy(text, "the message is larger than the server takes (SIZE)");
-	buf_clear(&b);
+	snprintf(text, sizeof(text), "the message has %lld octets, the server takes at most %llu (SIZE)",
+		 (long long)size, (unsigned long long)d->cap->size_limit);
 	return nobody(d, CAUSE_SIZE, text);
 }
 
@@ -139,7 +138,7 @@ static bool size_fits(struct dialog *d)
 static void refuse_eai_rcpts(struct dialog *d)
 {
 	static const char why[] = "the server does not offer SMTPUTF8, which this address needs";
-	struct verdict v = own_words(RCPT_REJECTED, STAGE_RCPT, CAUSE_EXTENSION, 0, why);
+	struct verdict v = own_words(RCPT_REJECTED, STAGE_RCPT, CAUSE_EXTENSION, why);
 	bool any = false;
 
 	for (size_t i = 0; i < d->env->n_rcpt && !d->cap->smtputf8; i++)
@@ -159,10 +158,12 @@ static bool extensions_suffice(struct dialog *d)
 		return nobody(d, CAUSE_EXTENSION, d->env->from_eai
 			      ? "the server does not offer SMTPUTF8, which the sender's address needs"
 			      : "the server does not offer SMTPUTF8, which an address in the header needs");
-	if (!c->dsn && !d->env->dsn_optional && envelope_wants_dsn(d->env))
-		return nobody(d, CAUSE_EXTENSION, "the server does not offer DSN, and delivery status notifications were asked for");
+	if (!c->dsn && envelope_wants_dsn(d->env))
+		return nobody(d, CAUSE_EXTENSION, "the server does not offer DSN, and delivery status "
+			      "notifications were asked for");
 	if (!c->requiretls && d->env->require_tls)
-		return nobody(d, CAUSE_EXTENSION, "the server does not offer REQUIRETLS, which was asked for (it is offered only over TLS)");
+		return nobody(d, CAUSE_EXTENSION, "the server does not offer REQUIRETLS, which was asked for "
+			      "(it is offered only over TLS)");
 	return eight_bit_way(d) && size_fits(d);
 }
 
@@ -233,7 +234,7 @@ static bool transaction_eai(const struct dialog *d)
 static void put_mail(struct dialog *d, struct buf *out)
 {
 	const struct envelope *env = d->env;
-	int64_t size = d->seven ? d->needs->size_seven : d->needs->size;
+	int64_t size = message_size(d->needs, d->seven);
 
 	command(out, "MAIL FROM:<%s>", env->from);
 	if (d->cap->size && size >= 0)
@@ -391,7 +392,7 @@ enum dialog_need dialog_next(struct dialog *d, struct buf *out)
 
 static int protocol_error(struct dialog *d, const char *what)
 {
-	struct verdict v = own_words(RCPT_DEFERRED, dialog_stage(d), CAUSE_PROTOCOL, 0, what);
+	struct verdict v = own_words(RCPT_DEFERRED, dialog_stage(d), CAUSE_PROTOCOL, what);
 
 	dialog_lost(d, &v);
 	return -1;
@@ -400,13 +401,8 @@ static int protocol_error(struct dialog *d, const char *what)
 static int unexpected(struct dialog *d, const char *to, int code)
 {
 	char text[120];
-	struct buf b = BUF_INIT(sizeof(text) - 1);
 
-	if (buf_addf(&b, "the server answered %s with %d: it is not following SMTP", to, code) == 0)
-		memcpy(text, b.data, b.len + 1);
-	else
-		strcpy(text, "the server is not following SMTP");
-	buf_clear(&b);
+	snprintf(text, sizeof(text), "the server answered %s with %d: it is not following SMTP", to, code);
 	return protocol_error(d, text);
 }
 
@@ -416,7 +412,8 @@ static int unexpected(struct dialog *d, const char *to, int code)
  */
 static int closing(struct dialog *d, const char *text, size_t len)
 {
-	struct verdict v = { .state = RCPT_DEFERRED, .cause = CAUSE_LOST, .code = 421, .text = text, .len = len };
+	struct verdict v = { .state = RCPT_DEFERRED, .cause = CAUSE_LOST, .code = 421,
+			     .text = text, .len = len };
 
 	dialog_lost(d, &v);
 	return -1;
@@ -453,7 +450,8 @@ static int heard_rcpt(struct dialog *d, size_t which, int code, const char *text
 	if (!is_no(code))
 		return unexpected(d, "RCPT", code);
 	if ((code == 452 || code == 552) && d->accepted && !d->all_or_nothing && !d->once) {
-		d->answer[which] = ANSWER_AGAIN;        /* too many for this transaction (RFC 5321 4.5.3.1.10) */
+		/* Too many for this transaction (RFC 5321 4.5.3.1.10). */
+		d->answer[which] = ANSWER_AGAIN;
 		d->again = true;
 		return 0;
 	}
@@ -524,7 +522,8 @@ static size_t next_accepted(const struct dialog *d, size_t from)
 	return from;
 }
 
-static struct verdict dot_verdict(const struct dialog *d, int code, char enhanced[12], const char *text, size_t len)
+static struct verdict dot_verdict(const struct dialog *d, int code, char enhanced[12], const char *text,
+				  size_t len)
 {
 	struct verdict v = verdict_of(d, STAGE_DOT, code, enhanced, text, len);
 
@@ -554,7 +553,8 @@ static int heard_dot(struct dialog *d, int code, const char *text, size_t len)
 	if (code == 421)
 		d->closing = true;
 	if (v.state == RCPT_UNKNOWN) {
-		struct verdict rest = own_words(RCPT_UNKNOWN, STAGE_DOT, CAUSE_PROTOCOL, 0, "the server's reply to the message was not one");
+		struct verdict rest = own_words(RCPT_UNKNOWN, STAGE_DOT, CAUSE_PROTOCOL,
+						"the server's reply to the message was not one");
 
 		dialog_lost(d, &rest);
 		return -1;

@@ -72,7 +72,6 @@ static void set_up(struct run *r, struct input *in)
 					    .eai = i % 7 == 6 && flags & 64 };
 		r->todo[i] = true;
 	}
-	r->env.dsn_optional = flags & 1;
 	r->needs = (struct message_needs){ .eightbit = flags & 32, .seven_possible = flags & 16, .once = flags & 8,
 					   .smtputf8 = (flags & 96) == 96, .size = 900 + (offers & 128), .size_seven = 950 };
 	capabilities_init(&r->cap);
