@@ -403,7 +403,9 @@ static bool multipart_begin(struct walk *w, const char *type, const char *value)
 	if (strncmp(type, "multipart/", 10) || w->depth == DEPTH_MOST || !w->identity)
 		return false;
 	boundary = media_type_param(value, "boundary");
-	if (!boundary || !*boundary || strlen(boundary) > BOUNDARY_MOST) {
+	/* Beyond ASCII it is against RFC 2046 5.1.1, and the lines that have it could not be 7-bit: one leaf. */
+	if (!boundary || !*boundary || strlen(boundary) > BOUNDARY_MOST ||
+	    !ascii_only(boundary, strlen(boundary))) {
 		free(boundary);
 		return false;
 	}
@@ -484,9 +486,26 @@ static void level_pop_to(struct walk *w, size_t depth)
 		free(w->level[--w->depth].boundary);
 }
 
+/* The white space behind a boundary (RFC 2046 5.1.1: padding of a transport) that makes its line too long. */
+static int boundary_trim(struct walk *w, const struct line *line, const struct level *l, bool close,
+			 struct err *e)
+{
+	const struct edit where = { .at = line->at, .raw = line->len + line->end,
+				    .canonical = line->len + (line->end ? 2 : 0), .always = true };
+	struct buf text = BUF_INIT(BLOCK_LINE_MOST);
+
+	if (line->len <= BLOCK_LINE_MOST)
+		return 0;
+	if (l->outer_locked)
+		return impossible(w->plan, true, "inside of something signed or encrypted", e);
+	if (buf_addf(&text, "--%s%s\r\n", l->boundary, close ? "--" : "") < 0)
+		return err_set(e, ERR_SOFTWARE, "a boundary is longer than a line");
+	return edit_text(w, &where, &text, e);
+}
+
 static int boundary_line(struct walk *w, const struct line *line, size_t level, bool close, struct err *e)
 {
-	if (entity_end(w, true, e) < 0)
+	if (entity_end(w, true, e) < 0 || boundary_trim(w, line, &w->level[level], close, e) < 0)
 		return -1;
 	level_pop_to(w, level + 1);
 	if (!close) {

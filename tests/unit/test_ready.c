@@ -310,6 +310,23 @@ static void long_lines(const char *before, const char *after, const char *const 
 
 #define words(...) (const char *const []){ __VA_ARGS__, NULL }
 
+#define BLANKS_10 "          "
+#define BLANKS_100 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10 BLANKS_10
+#define BLANKS BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100 BLANKS_100
+
+static void test_boundaries(void)
+{
+	test_case("white space behind a boundary that passes 998");
+	goes(MULTI7("mixed") "--b" BLANKS "\n\nx\n--b--" BLANKS, MULTI7("mixed") "--b\r\n\r\nx\r\n--b--\r\n", NULL);
+	/* its own boundaries are not what is signed */
+	goes(MULTI7("signed") "--b" BLANKS "\n\nx\n--b--" BLANKS "\n", MULTI7("signed") "--b\r\n\r\nx\r\n--b--\r\n", NULL);
+	refused(MULTI7("signed") "--b\nContent-Type: multipart/mixed; boundary=c\n\n--c" BLANKS "\n\nx\n--b--\n", "signed");
+	test_case("a boundary that is not ASCII makes no multipart");
+	goes(MULTI7("mixed") "--b\nContent-Type: multipart/mixed; boundary=\"\xc3\xa9\"\n\n--\xc3\xa9\n\nx\n--b--\n",
+	     MULTI7("mixed") "--b\r\nContent-Type: multipart/mixed; boundary=\"\xc3\xa9\"\r\n\r\n"
+	     "--\xc3\xa9\r\n\r\nx\r\n--b--\r\n", "");
+}
+
 /* rows: MSG-04 */
 static void test_long(void)
 {
@@ -449,6 +466,7 @@ int main(void)
 	test_broken();
 	test_eightbit();
 	test_multipart();
+	test_boundaries();
 	test_long();
 	test_edges();
 	test_depth();
