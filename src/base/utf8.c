@@ -66,6 +66,21 @@ bool ascii_only(const char *s, size_t len)
 	return true;
 }
 
+uint64_t count_high(const char *mem, size_t len)
+{
+	uint64_t n = 0, word;
+	size_t i = 0;
+
+	for (; len - i >= 8; i += 8) {
+		memcpy(&word, mem + i, 8);
+		/* the eight top bits, added up in the highest octet */
+		n += ((word & 0x8080808080808080u) >> 7) * 0x0101010101010101u >> 56;
+	}
+	for (; i < len; i++)
+		n += (unsigned char)mem[i] >> 7;
+	return n;
+}
+
 /* Characters that move the cursor, colour the screen or turn the text around. */
 static bool drives_terminal(uint32_t cp)
 {

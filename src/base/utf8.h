@@ -14,7 +14,8 @@
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret_cp);
 /* Offset of the first octet that is not UTF-8, or @len. */
 size_t utf8_valid(const char *s, size_t len);
-/* No octet is over 127. */
+/* Octets over 127; and whether there are none. */
+uint64_t count_high(const char *mem, size_t len);
 bool ascii_only(const char *s, size_t len);
 
 /*

@@ -19,6 +19,7 @@
 
 #include "input/input.h"
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
@@ -228,11 +229,6 @@ static int gate_string(struct gate *g)
 			g->at += n;
 		}
 	}
-}
-
-static bool is_digit(int c)
-{
-	return c >= '0' && c <= '9';
 }
 
 static size_t gate_digits(struct gate *g)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { LINE_MOST = 998, CONTENT_ID_MOST = 250, VALUE_MAX = 1024 * 1024 };
+enum { CONTENT_ID_MOST = 250, VALUE_MAX = 1024 * 1024 };
 
 /* What is found out about an entity on the way. */
 struct work {

@@ -150,15 +150,6 @@ static int line_refused(const struct block *b, struct err *e)
 		       b->count);
 }
 
-static uint64_t count_high(const char *mem, size_t len)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += (unsigned char)mem[i] >> 7;
-	return n;
-}
-
 int block_line(struct block *b, const struct line *line, bool strict, struct err *e)
 {
 	bool folded = line->len && (line->mem[0] == ' ' || line->mem[0] == '\t');

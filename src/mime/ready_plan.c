@@ -31,15 +31,6 @@ struct level {
 	bool locked, outer_locked;      /* its parts, it itself: inside of something signed */
 };
 
-static uint64_t count_high(const char *mem, size_t len)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += (unsigned char)mem[i] >> 7;
-	return n;
-}
-
 enum where { IN_HEADER, IN_LEAF, IN_IGNORED };
 
 /* A stretch of the input whose last line end may turn out to be a boundary's. */
@@ -181,7 +172,7 @@ static void light_feed(struct walk *w, const char *mem, size_t len)
 	w->light_line += len;
 	if (w->light_line > w->scan.longest)
 		w->scan.longest = w->light_line;
-	w->scan.high += ascii_only(mem, len) ? 0 : count_high(mem, len);
+	w->scan.high += count_high(mem, len);
 }
 
 static void stretch_feed(struct walk *w, const char *mem, size_t len)

@@ -9,6 +9,7 @@
 
 #include "model/mail_params.h"
 
+#include "base/ascii.h"
 #include "base/err.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
@@ -48,11 +49,6 @@ static int server_fail(const struct mail_params *p, const char *text, const char
 
 	utf8_escape(shown, sizeof(shown), text, strlen(text));
 	return param_fail(p, "server", e, "'%s': %s", shown, why);
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 static bool port_read(const char *s, size_t len, unsigned *ret)

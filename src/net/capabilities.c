@@ -8,6 +8,8 @@
 
 #include "net/capabilities.h"
 
+#include "base/ascii.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -16,11 +18,6 @@ enum {
 	REPLY_OCTETS_MAX = 1 << 20, /* a reply that is longer is not one: no server has that much to say */
 	REPLY_LINES_MAX = 4096,
 };
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 static char to_upper(char c)
 {

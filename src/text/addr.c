@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
+#include "text/chars.h"
 #include "text/idn.h"
 
 #include <arpa/inet.h>
@@ -44,15 +45,12 @@ struct scan {
 	struct err *e;
 };
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 static bool is_high(char c) { return (c & 0x80) != 0; }
-static bool is_space(char c) { return c == ' ' || c == '\t'; }
 
 /* RFC 5322, 3.2.3 with the UTF8-non-ascii of RFC 6532, 3.2. */
-static bool is_atext(char c)
+static bool is_utf8_atext(char c)
 {
-	return is_letter(c) || is_digit(c) || is_high(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+	return is_atext(c) || is_high(c);
 }
 
 /* Letters, digits, hyphen, and what may be part of a U-label. */
@@ -162,7 +160,7 @@ static int skip_cfws(struct scan *s, bool *ret_any)
 	const char *from = s->at;
 
 	while (!ended(s)) {
-		if (is_space(*s->at))
+		if (is_blank(*s->at))
 			s->at++;
 		else if (*s->at != '(')
 			break;
@@ -218,14 +216,14 @@ static int phrase(struct scan *s, struct buf *out)
 {
 	bool first = true, gap = false;
 
-	while (!ended(s) && (*s->at == '"' || is_atext(*s->at) || (*s->at == '.' && !first))) {
+	while (!ended(s) && (*s->at == '"' || is_utf8_atext(*s->at) || (*s->at == '.' && !first))) {
 		if (gap && buf_adds(out, " ") < 0)
 			return fail(s, "a name too long");
 		if (*s->at == '"') {
 			if (quoted_string(s, out) < 0)
 				return -1;
 		} else {
-			while (!ended(s) && (is_atext(*s->at) || *s->at == '.'))
+			while (!ended(s) && (is_utf8_atext(*s->at) || *s->at == '.'))
 				if (keep_char(s, out) < 0)
 					return -1;
 		}
@@ -242,7 +240,7 @@ static bool is_dot_string(const char *local)
 	bool part_missing = true;
 
 	for (; *local; local++) {
-		if (*local != '.' && !is_atext(*local))
+		if (*local != '.' && !is_utf8_atext(*local))
 			return false;
 		if (*local == '.' && part_missing)
 			return false;
@@ -410,7 +408,7 @@ static int local_part(struct scan *s, char **ret)
 	if (skip_cfws(s, NULL) < 0)
 		return -1;
 	from = s->at;
-	r = next_is(s, '"') ? quoted_string(s, &text) : dotted(s, &text, is_atext);
+	r = next_is(s, '"') ? quoted_string(s, &text) : dotted(s, &text, is_utf8_atext);
 	if (r == 0 && (memchr(text.data, '\t', text.len) || local_wire_len(text.data) > LOCAL_MAX)) {
 		s->at = from;
 		r = fail(s, memchr(text.data, '\t', text.len) ? "a tab in a local part"

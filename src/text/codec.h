@@ -16,7 +16,6 @@ struct err;
 enum {
 	CODEC_ROOM = 128,       /* least room of a step: a base64 line with its CRLF is 78 */
 	CODEC_LOOK = 4,         /* octets that quoted-printable looks ahead: "rom " behind an F */
-	LINE_LIMIT = 998,       /* RFC 5322 2.1.1, without the CRLF */
 	BASE64_IN = 57, BASE64_OUT = 76,        /* one line, RFC 2045 6.8 */
 };
 

@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
+#include "text/chars.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +81,6 @@ static struct civil civil_from(int64_t local_s)
 /* 1970-01-01 was a Thursday. */
 static int weekday(int64_t days) { return (int)((days % 7 + 7 + 4) % 7); }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static int two(const char *s) { return (s[0] - '0') * 10 + (s[1] - '0'); }
 
 /* "+hhmm" in minutes. */
@@ -196,7 +196,7 @@ static bool take_name(const char **at, const char (*names)[4], int count, int *r
 	for (int i = 0; i < count; i++) {
 		if (strncasecmp(*at, names[i], 3))
 			continue;
-		if (((*at)[3] | 0x20) >= 'a' && ((*at)[3] | 0x20) <= 'z')
+		if (is_letter((*at)[3]))
 			return false;
 		*at += 3;
 		*ret = i;
@@ -397,12 +397,6 @@ int date_parse(int64_t *ret_s, char ret_zone[8], const char *text, struct err *e
 	*ret_s = s;
 	strcpy(ret_zone, zone);
 	return 0;
-}
-
-static bool is_atext(char c)
-{
-	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-	       (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
 /* RFC 5322, 3.2.3: dot-atom-text. */

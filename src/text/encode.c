@@ -43,9 +43,9 @@ static int identity_check(const struct codec_state *st, const char *run, size_t 
 
 	if (st->cte == CTE_BINARY)
 		return 0;
-	if (st->line + n > LINE_LIMIT)
+	if (st->line + n > LINE_MOST)
 		return err_set(e, ERR_DATA, "the line at octet %llu has over %d octets and does not go as %s",
-			       (unsigned long long)(st->offset - st->line), LINE_LIMIT, cte_name(st->cte));
+			       (unsigned long long)(st->offset - st->line), LINE_MOST, cte_name(st->cte));
 	nul = memchr(run, '\0', n);
 	if (nul)
 		return err_set(e, ERR_DATA, "a NUL at octet %llu does not go as %s",

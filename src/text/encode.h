@@ -20,6 +20,8 @@
 
 struct err;
 
+enum { LINE_MOST = 998 };       /* octets of a line, without the CRLF: RFC 5322 2.1.1 */
+
 enum cte { CTE_AUTO, CTE_7BIT, CTE_8BIT, CTE_BINARY, CTE_QP, CTE_BASE64 };
 
 const char *cte_name(enum cte c);               /* "quoted-printable" */

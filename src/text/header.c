@@ -196,8 +196,7 @@ static bool is_encoded_word(struct span word)
 	return word.len > 8 && !memcmp(word.at, "=?", 2) && !memcmp(word.at + word.len - 2, "?=", 2);
 }
 
-/* Between the colon and the first word: a blank, and the value's own white space where it is not
- * encoded. */
+/* Between the colon and the first word: a blank, and the value's own white space if that is not encoded. */
 static struct span first_gap(struct header_line *l, const struct words *w, struct span space)
 {
 	if (w->exact || !space.len || space.len > SPACE_MOST)
@@ -276,12 +275,6 @@ int header_text(struct buf *out, const char *name, const char *utf8, struct err 
 }
 
 /* Address fields. */
-
-static bool is_atext(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
-}
 
 /* Atoms with one blank between, none longer than a line takes. */
 static bool is_atoms(const char *s)

@@ -5,14 +5,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/utf8.h"
-#include "text/encode.h"
 
 #include <string.h>
-
-bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
 
 bool looks_encoded(const char *s, size_t len)
 {
@@ -102,8 +96,7 @@ void line_piece(struct header_line *l, struct span space, struct span text, size
  */
 static bool q_plain(unsigned char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
+	return is_letter((char)c) || is_digit(c) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
 }
 
 static size_t q_cost(unsigned char c)
@@ -122,7 +115,6 @@ static bool q_is_shorter(struct span text)
 
 static size_t put_q(char *out, struct span text)
 {
-	static const char hex[] = "0123456789ABCDEF";
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
@@ -134,8 +126,8 @@ static size_t put_q(char *out, struct span text)
 			out[n++] = (char)c;
 		} else {
 			out[n++] = '=';
-			out[n++] = hex[c >> 4];
-			out[n++] = hex[c & 15];
+			out[n++] = hex_digit(c >> 4);
+			out[n++] = hex_digit(c);
 		}
 	}
 	return n;

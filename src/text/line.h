@@ -11,6 +11,8 @@
  */
 
 #include "base/base.h"
+#include "text/chars.h"
+#include "text/encode.h"
 #include "text/header.h"
 
 struct buf;
@@ -19,11 +21,9 @@ struct err;
 enum {
 	FOLD_AT = 78,           /* RFC 5322 2.1.1 */
 	FOLD_ENCODED = 76,      /* a line with an encoded word, RFC 2047 section 2 */
-	LINE_MOST = 998,
 	SPACE_MOST = 50,        /* white space before an encoded word that leaves the word room on a line */
 };
 
-bool is_blank(char c);
 bool looks_encoded(const char *s, size_t len);          /* "=?" anywhere in it */
 /* The first control character but tab, or @len. */
 size_t find_control(const char *s, size_t len);

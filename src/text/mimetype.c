@@ -8,6 +8,7 @@
 #include "text/mimetype_file.h"
 
 #include "base/xalloc.h"
+#include "text/chars.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -90,7 +91,7 @@ static bool is_type(const char *s)
 	if (!slash || slash == s || !slash[1] || strlen(s) > 255)
 		return false;
 	for (const char *c = s; *c; c++)
-		if (*c <= ' ' || *c > '~' || (c != slash && strchr("()<>@,;:\\\"/[]?=", *c)))
+		if (c != slash && !is_token_char(*c))
 			return false;
 	return true;
 }

@@ -30,12 +30,6 @@ enum {
 	COMMENT_DEPTH = 100,
 };
 
-/* RFC 2045 5.1 token. */
-static bool is_token_char(char c)
-{
-	return c > ' ' && c < 127 && !strchr("()<>@,;:\\\"/[]?=", c);
-}
-
 static size_t token_run(const char *s)
 {
 	size_t n = 0;
@@ -44,7 +38,6 @@ static size_t token_run(const char *s)
 		n++;
 	return n;
 }
-
 
 static bool is_token(const char *s)
 {
@@ -93,7 +86,6 @@ static size_t quoted_piece(struct piece *p, const char *value, size_t room)
 
 static size_t extended_piece(struct piece *p, const char *value, size_t room, bool first)
 {
-	static const char hex[] = "0123456789ABCDEF";
 	size_t n = 0, len = strlen(value);
 
 	p->len = 0;
@@ -117,8 +109,8 @@ static size_t extended_piece(struct piece *p, const char *value, size_t room, bo
 				continue;
 			}
 			p->text[p->len++] = '%';
-			p->text[p->len++] = hex[c >> 4];
-			p->text[p->len++] = hex[c & 15];
+			p->text[p->len++] = hex_digit(c >> 4);
+			p->text[p->len++] = hex_digit(c);
 		}
 		n += step;
 	}
@@ -224,8 +216,7 @@ static int param_check(const struct header_param *p, struct err *e)
 	return 0;
 }
 
-/* The extended form stands before the fall-back: readers that know both forms take the first (Python, GMime).
- * */
+/* The extended form stands first: readers that know both take the first they meet (Python, GMime). */
 static void put_one(struct header_line *l, const struct header_param *p)
 {
 	size_t len = strlen(p->value);

@@ -12,7 +12,7 @@
 
 #include "text/codec.h"
 
-#include "base/err.h"
+#include "base/ascii.h"
 
 #include <string.h>
 
@@ -25,11 +25,6 @@ enum { QP_WIDTH = 76, QP_MOST = 6 };    /* QP_MOST: a soft break and a triplet, 
 static bool is_plain(unsigned char c)
 {
 	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
-}
-
-static bool is_white(char c)
-{
-	return c == ' ' || c == '\t';
 }
 
 /* Octets at @s that are written as they are (white space too). */
@@ -73,8 +68,6 @@ static inline size_t min_of(size_t a, size_t b, size_t c)
 	return least < c ? least : c;
 }
 
-static const char hex[] = "0123456789ABCDEF";
-
 /* A walk over some input. @out NULL: count only. */
 struct walk {
 	const char *in;
@@ -104,7 +97,7 @@ INLINE void put(struct walk *w, const char *s, size_t n)
 
 INLINE void put_triplet(struct walk *w, unsigned char c)
 {
-	char t[3] = { '=', hex[c >> 4], hex[c & 15] };
+	char t[3] = { '=', hex_digit(c >> 4), hex_digit(c) };
 
 	put(w, t, 3);
 }
@@ -135,7 +128,7 @@ INLINE bool take_plain(struct walk *w)
 	if (w->column >= QP_WIDTH - 1)
 		return false;
 	n = plain_run(w->in + w->at, min_of(QP_WIDTH - 1 - w->column, w->stop - w->at, w->cap - w->made));
-	if (n && is_white(w->in[w->at + n - 1]) && at_end(w, w->at + n))
+	if (n && is_blank(w->in[w->at + n - 1]) && at_end(w, w->at + n))
 		n--;
 	put(w, w->in + w->at, n);
 	w->at += n;
@@ -163,7 +156,7 @@ INLINE void take_octet(struct walk *w, bool encode)
 	unsigned char c = (unsigned char)w->in[w->at];
 	bool last = at_end(w, w->at + 1);
 
-	encode |= !is_plain(c) || (last && is_white((char)c));
+	encode |= !is_plain(c) || (last && is_blank((char)c));
 	if (w->column + (encode ? 3u : 1u) > (last ? QP_WIDTH : QP_WIDTH - 1)) {
 		put(w, "=\r\n", 3);
 		w->column = 0;

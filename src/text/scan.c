@@ -112,21 +112,6 @@ static void feed_lines(struct text_scan *s, const char *mem, size_t len)
 	}
 }
 
-static uint64_t count_high(const char *mem, size_t len)
-{
-	uint64_t n = 0, word;
-	size_t i = 0;
-
-	for (; len - i >= 8; i += 8) {
-		memcpy(&word, mem + i, 8);
-		/* the eight top bits, added up in the highest octet */
-		n += ((word & 0x8080808080808080u) >> 7) * 0x0101010101010101u >> 56;
-	}
-	for (; i < len; i++)
-		n += (unsigned char)mem[i] >> 7;
-	return n;
-}
-
 /* A character that the cutting split waits in part[]. */
 static void feed_utf8(struct text_scan *s, const char *mem, size_t len)
 {
@@ -186,7 +171,7 @@ void scan_end(struct text_scan *s)
 
 enum cte cte_choose(const struct text_scan *s)
 {
-	if (!s->high && !s->nul && s->longest <= LINE_LIMIT && !s->from_line && !s->trailing_space)
+	if (!s->high && !s->nul && s->longest <= LINE_MOST && !s->from_line && !s->trailing_space)
 		return CTE_7BIT;
 	return s->qp <= s->base64 ? CTE_QP : CTE_BASE64;
 }
