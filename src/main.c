@@ -113,8 +113,8 @@ static void show_progress(void *ctx, int64_t sent, int64_t total)
 	if (last)
 		fputs("\r\033[K", stderr);
 	else if (total > 0)
-		fprintf(stderr, "\rmailchute: %.1f of %.1f MB sent (%d %%)\033[K", (double)sent / 1e6, (double)total / 1e6,
-			(int)(sent * 100 / total));
+		fprintf(stderr, "\rmailchute: %.1f of %.1f MB sent (%d %%)\033[K", (double)sent / 1e6,
+			(double)total / 1e6, (int)(sent * 100 / total));
 	else
 		fprintf(stderr, "\rmailchute: %.1f MB sent\033[K", (double)sent / 1e6);
 	fflush(stderr);
@@ -173,7 +173,8 @@ static int send_one(const struct mail_params *p)
 		hooks.progress = show_progress;
 	/* a pinned key is verified all the same, and better than by any CA */
 	if (!p->server.tls_verify && !p->server.tls_pinned_key && !p->quiet && !p->dry_run && !p->output)
-		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way can read this");
+		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way can "
+		    "read this");
 	if (deliver_now(&report, &t, p, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
 		report_error(&report, &e);
 	return conclude(&report, p);
@@ -211,7 +212,7 @@ static int default_body(struct mail_params *p, const struct invocation *inv, str
 			return 0;
 	if (inv->params_file || mail_params_stdin(p))
 		return 0;
-	return mail_params_set(p, param_by_name("body_file", strlen("body_file")), dash, ORIGIN_DEFAULT, NULL, e);
+	return mail_params_set(p, param_row("body_file"), dash, ORIGIN_DEFAULT, NULL, e);
 }
 
 /* Standard input is one stream: where the params were read from it, nothing of theirs is left in it. */

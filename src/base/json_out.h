@@ -16,7 +16,7 @@ struct json_out {
 	bool failed;
 };
 
-void json_open(struct json_out *j, const char *key, char bracket);      /* '{' or '['; key NULL inside a list */
+void json_open(struct json_out *j, const char *key, char bracket);      /* '{' or '['; key NULL in a list */
 void json_close(struct json_out *j, char bracket);                      /* '}' or ']' */
 void json_str(struct json_out *j, const char *key, const char *s);
 void json_strn(struct json_out *j, const char *key, const char *s, size_t len);

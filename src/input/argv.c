@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-	NAME_MAX_CHARS = 48,            /* of a flag; the longest is --oauth2-token-command */
+	FLAG_ROOM = PARAM_NAME_ROOM + 16,       /* "no-", or "-command" behind the name of a secret */
 	SHOWN = 160,
 	WORD = 1,                       /* what getopt_long() gives for a word that is no flag */
 	LONG = 256,                     /* its values for long options start here, above every letter */
@@ -32,7 +32,7 @@ enum {
 /* What a long option stands for. */
 enum form { FORM_PLAIN, FORM_NO, FORM_SECRET };
 struct flag {
-	char name[NAME_MAX_CHARS];
+	char name[FLAG_ROOM];
 	/* the same flag by the setting's name, where this is by its alias; else itself */
 	size_t canonical;
 	const struct param *param;
@@ -62,6 +62,7 @@ static bool takes_value(const struct param *p)
 static void add_flag(struct flags *f, const struct param *p, enum form form, const char *name,
 		     const char *after)
 {
+	char word[PARAM_NAME_ROOM];
 	struct flag *flag;
 
 	if (f->count == f->cap) {
@@ -70,11 +71,9 @@ static void add_flag(struct flags *f, const struct param *p, enum form form, con
 	}
 	flag = &f->flag[f->count++];
 	*flag = (struct flag){ .canonical = f->count - 1, .param = p, .form = form, .secret = after };
-	snprintf(flag->name, sizeof(flag->name), "%s%s%s%s", form == FORM_NO ? "no-" : "", name,
+	param_flag(word, name);
+	snprintf(flag->name, sizeof(flag->name), "%s%s%s%s", form == FORM_NO ? "no-" : "", word,
 		 after ? "-" : "", after ? after : "");
-	for (char *c = flag->name; *c; c++)
-		if (*c == '_')
-			*c = '-';
 }
 
 static void add_flags_of(struct flags *f, const struct param *p, const char *name)
@@ -140,9 +139,11 @@ static void flags_init(struct flags *f)
 
 /* --- what went wrong, in words --- */
 
+struct flags_walk { const struct flags *f; size_t at; };
+
 static const char *next_flag(void *ctx)
 {
-	struct { const struct flags *f; size_t at; } *walk = ctx;
+	struct flags_walk *walk = ctx;
 
 	return walk->at < walk->f->count ? walk->f->flag[walk->at++].name : NULL;
 }
@@ -163,7 +164,7 @@ static int ambiguous(const struct flags *f, const char *name, size_t len, struct
 	for (size_t i = 0; i < f->count; i++) {
 		if (strncmp(f->flag[i].name, name, len))
 			continue;
-		if (at > sizeof(list) - NAME_MAX_CHARS - 8) {
+		if (at > sizeof(list) - FLAG_ROOM - 8) {
 			snprintf(list + at, sizeof(list) - at, ", ...");
 			break;
 		}
@@ -179,7 +180,7 @@ static int ambiguous(const struct flags *f, const char *name, size_t len, struct
  */
 static int bad_long(const struct flags *f, const char *word, struct err *e)
 {
-	struct { const struct flags *f; size_t at; } walk = { f, 0 };
+	struct flags_walk walk = { f, 0 };
 	const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-'), *near;
 	size_t len = strcspn(name, "=");
 	char shown[SHOWN];
@@ -260,7 +261,7 @@ static int one_dash(const char *word, struct err *e)
 /* --- values --- */
 
 /* "--name" or "-x", as the user wrote the setting. */
-struct spelling { char text[NAME_MAX_CHARS + 3]; };
+struct spelling { char text[FLAG_ROOM + 3]; };
 
 static struct spelling spell(const struct flag *flag, int letter)
 {
@@ -365,8 +366,8 @@ static bool url_has_password(const char *url)
 
 static int refuse_url_password(const struct flag *flag, struct err *e)
 {
-	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line, and the URL has "
-		       "a password; give it in the environment or in a params file", flag->name);
+	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line, and the URL "
+		       "has a password; give it in the environment or in a params file", flag->name);
 }
 
 /* The rows that say how to run. True in *ret_done: nothing behind it counts. */
@@ -430,8 +431,7 @@ static int take_failure(const struct flags *f, int found, const char *word, stru
 static int take_recipient(struct mail_params *p, const char *word, struct err *e)
 {
 	bool ready = mail_params_given(p, "message_file");
-	const char *name = ready ? "rcpt" : "to";
-	const struct param *which = param_by_name(name, strlen(name));
+	const struct param *which = param_row(ready ? "rcpt" : "to");
 	CLEANUP(value_freep) struct value *v = value_text(word);
 	char shown[SHOWN];
 
@@ -509,10 +509,9 @@ int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *ar
 	for (int i = optind; i < argc; i++)
 		words[n_words++] = argv[i];
 	/* Its abbreviation --file would take the place of --attach in silence. */
-	if (!inv.params_file &&
-	    p->origin[param_id(param_by_name("files_dir", strlen("files_dir")))] == ORIGIN_ARGV)
-		return err_set(e, ERR_USAGE, "--files-dir: there is no params file (--params) whose files it could "
-			       "confine; --attach sends a file");
+	if (!inv.params_file && param_origin(p, "files_dir") == ORIGIN_ARGV)
+		return err_set(e, ERR_USAGE, "--files-dir: there is no params file (--params) whose files it "
+			       "could confine; --attach sends a file");
 	for (size_t i = 0; i < n_words; i++)
 		if (take_recipient(p, words[i], e) < 0)
 			return -1;

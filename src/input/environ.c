@@ -61,16 +61,13 @@ static const struct param *secret_by_form(const char *name, const char **ret_for
 
 static int unknown(const char *name, size_t len, struct err *e)
 {
-	char shown[SHOWN], near_name[VARIABLE_MAX];
 	const char *near = param_nearest(name, len);
-	size_t i = 0;
+	char shown[SHOWN], near_name[PARAM_NAME_ROOM];
 
 	utf8_escape(shown, sizeof(shown), name, len);
 	if (!near)
 		return err_set(e, ERR_USAGE, PREFIX "%s: no such setting", shown);
-	for (; near[i] && i < sizeof(near_name) - 1; i++)
-		near_name[i] = (char)toupper((unsigned char)near[i]);
-	near_name[i] = '\0';
+	param_variable(near_name, near);
 	return err_set(e, ERR_USAGE, PREFIX "%s: no such setting, did you mean " PREFIX "%s?", shown,
 		       near_name);
 }

@@ -42,14 +42,6 @@ static const char *group_title(enum param_group g)
 	return "Output, and how to run";
 }
 
-static void dashed(char out[64], const char *name)
-{
-	snprintf(out, 64, "%s", name);
-	for (char *c = out; *c; c++)
-		if (*c == '_')
-			*c = '-';
-}
-
 static int put_indent(struct buf *out, size_t from, size_t to)
 {
 	while (from++ < to)
@@ -93,7 +85,7 @@ static int put_folded(struct buf *out, size_t column, const char *text)
 /* What stands at the right: the help, the words it takes, other spellings, the default. */
 static int put_meaning(struct buf *text, const struct param *p)
 {
-	char name[64];
+	char name[PARAM_NAME_ROOM];
 
 	if (buf_adds(text, p->help) < 0)
 		return -1;
@@ -101,7 +93,7 @@ static int put_meaning(struct buf *text, const struct param *p)
 		if (buf_addf(text, "%s%s", c == p->choices ? ": " : c[1].word ? ", " : " or ", c->word) < 0)
 			return -1;
 	if (p->alias) {
-		dashed(name, p->alias);
+		param_flag(name, p->alias);
 		if (buf_addf(text, " (also --%s)", name) < 0)
 			return -1;
 	}
@@ -121,9 +113,9 @@ static const char *secret_arg(const char *form)
 static int put_flag(struct buf *out, const struct param *p, size_t *ret_column)
 {
 	size_t begin = out->len;
-	char name[64];
+	char name[PARAM_NAME_ROOM];
 
-	dashed(name, p->name);
+	param_flag(name, p->name);
 	for (size_t i = 0; p->type == PARAM_SECRET && i < ARRAY_SIZE(secret_forms); i++) {
 		begin = out->len;
 		if (buf_addf(out, "      --%s-%s=%s%s", name, secret_forms[i], secret_arg(secret_forms[i]),

@@ -38,7 +38,7 @@ int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *ar
 int input_environ(struct mail_params *p, char *envp[], struct err *e) MUST_CHECK;
 
 /*
- * A params file, whole: at most 256 MiB; the strict rules of json.md. A literal secret in a file that others
+ * A params file, whole: at most 256 MiB; the strict rules of json.c. A literal secret in a file that others
  * can read: ERR_POLICY with the chmod that mends it. Errors "job.json:7:12: attachments[1].pth: unknown key,
  * did you mean 'path'?".
  */

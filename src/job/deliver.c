@@ -27,12 +27,14 @@ static int write_out(struct report *r, const struct mail_params *p, struct messa
 }
 
 static int send_out(struct report *r, struct transport **ret, const struct mail_params *p,
-		    const struct envelope *env, struct message *m, const struct deliver_hooks *hooks, struct err *e)
+		    const struct envelope *env, struct message *m, const struct deliver_hooks *hooks,
+		    struct err *e)
 {
 	CLEANUP(credentials_clear) struct credentials secret = {0};
 	CLEANUP(transport_closep) struct transport *t = NULL;
 	struct session_credentials cred;
-	struct transport_options o = { .server = &p->server, .trace = hooks->trace, .all_or_nothing = p->all_or_nothing,
+	struct transport_options o = { .server = &p->server, .trace = hooks->trace,
+				       .all_or_nothing = p->all_or_nothing,
 				       .progress = hooks->progress, .progress_ctx = hooks->ctx };
 
 	if (p->server.has_credentials) {

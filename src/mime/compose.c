@@ -230,14 +230,6 @@ static int body_tree(struct composed *c, const struct part_params *root, const s
 
 /* What there is. */
 
-/* A path from JSON or data stays beneath files_dir; one from a flag goes where the user said. */
-static bool is_confined(const struct mail_params *p, const char *setting)
-{
-	const struct param *row = param_by_name(setting, strlen(setting));
-
-	return row && (p->origin[param_id(row)] == ORIGIN_JSON || p->origin[param_id(row)] == ORIGIN_LINE);
-}
-
 static bool has_html(const struct mail_params *p)
 {
 	return p->html || p->html_file;
@@ -281,7 +273,7 @@ static int add_body(struct composed *c, bool root, struct part **ret, struct err
 
 	if (p->body_file) {
 		c->body_file = (struct content){ .kind = CONTENT_FILE, .path = p->body_file,
-						 .confined = is_confined(p, "body_file") };
+						 .confined = mail_params_confined(p, "body_file") };
 		want.content = &c->body_file;
 		rc = add_leaf(c, &want, ret, e);
 	} else {
@@ -299,7 +291,7 @@ static int add_html(struct composed *c, struct part **ret, struct err *e)
 			       .charset = p->charset, .cte = (enum cte)p->encoding, .type = "text/html" };
 
 	c->html = p->html_file ? (struct content){ .kind = CONTENT_FILE, .path = p->html_file,
-						   .confined = is_confined(p, "html_file") }
+						   .confined = mail_params_confined(p, "html_file") }
 			       : (struct content){ .kind = CONTENT_TEXT, .data = p->html,
 						   .len = strlen(p->html) };
 	want.content = &c->html;

@@ -305,11 +305,8 @@ static void state_needs(struct ready *r)
 /* message_file as a content: "-" is standard input; a path from JSON or data stays beneath files_dir. */
 static void ready_content(struct ready *r, const struct mail_params *p)
 {
-	const struct param *row = param_by_name("message_file", strlen("message_file"));
-	enum origin o = row ? (enum origin)p->origin[param_id(row)] : ORIGIN_ARGV;
-
 	r->content = (struct content){ .kind = CONTENT_FILE, .path = p->message_file,
-				       .confined = o == ORIGIN_JSON || o == ORIGIN_LINE };
+				       .confined = mail_params_confined(p, "message_file") };
 }
 
 static int ready_make(struct ready *r, const struct mail_params *p, const struct sysinfo *sys, struct err *e)

@@ -11,12 +11,16 @@
 #include "model/params_impl.h"
 #include "text/header.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+bool origin_is_data(enum origin o)
+{
+	return o == ORIGIN_JSON || o == ORIGIN_LINE;
+}
 
 const char *origin_name(enum origin o)
 {
@@ -215,9 +219,7 @@ bool mail_params_given(const struct mail_params *p, const char *name)
 
 bool mail_params_confined(const struct mail_params *p, const char *name)
 {
-	enum origin o = param_origin(p, name);
-
-	return o == ORIGIN_JSON || o == ORIGIN_LINE;
+	return origin_is_data(param_origin(p, name));
 }
 
 void param_clear(struct mail_params *p, const struct param *which)
@@ -308,55 +310,30 @@ void mail_params_clear(struct mail_params *p)
 
 enum err_class param_error_class(const struct param *which, enum origin o)
 {
-	if (which->flags & PARAM_ALWAYS_DATA)
+	if ((which->flags & PARAM_ALWAYS_DATA) || origin_is_data(o))
 		return ERR_DATA;
-	switch (o) {
-	case ORIGIN_JSON:
-	case ORIGIN_LINE:
-		return ERR_DATA;
-	case ORIGIN_CONFIG:
-		return ERR_CONFIG;
-	default:
-		return ERR_USAGE;
-	}
-}
-
-static void put_flag(char *out, size_t cap, const char *name)
-{
-	snprintf(out, cap, "--%s", name);
-	for (char *c = out; *c; c++)
-		if (*c == '_')
-			*c = '-';
-}
-
-static void put_variable(char *out, size_t cap, const char *name)
-{
-	snprintf(out, cap, "MAILCHUTE_%s", name);
-	for (char *c = out; *c; c++)
-		*c = (char)toupper((unsigned char)*c);
+	return o == ORIGIN_CONFIG ? ERR_CONFIG : ERR_USAGE;
 }
 
 void param_place(char *out, size_t cap, const struct param *which, enum origin o, const char *file,
 		 unsigned line, unsigned column, const char *path)
 {
-	char name[64];
+	const char *between = *path ? ": " : "", *where = *path ? path : which->name;
+	char name[PARAM_NAME_ROOM];
 
-	if (o == ORIGIN_ARGV)
-		put_flag(name, sizeof(name), which->name);
-	else if (o == ORIGIN_ENV)
-		put_variable(name, sizeof(name), which->name);
-	else {
-		if (!*path)
-			path = which->name;
-		if (file && line)
-			snprintf(out, cap, "%s:%u:%u: %s", file, line, column, path);
-		else if (file)
-			snprintf(out, cap, "%s: %s", file, path);
-		else
-			snprintf(out, cap, "%s", path);
-		return;
+	if (o == ORIGIN_ARGV) {
+		param_flag(name, which->name);
+		snprintf(out, cap, "--%s%s%s", name, between, path);
+	} else if (o == ORIGIN_ENV) {
+		param_variable(name, which->name);
+		snprintf(out, cap, "MAILCHUTE_%s%s%s", name, between, path);
+	} else if (file && line) {
+		snprintf(out, cap, "%s:%u:%u: %s", file, line, column, where);
+	} else if (file) {
+		snprintf(out, cap, "%s: %s", file, where);
+	} else {
+		snprintf(out, cap, "%s", where);
 	}
-	snprintf(out, cap, *path ? "%s: %s" : "%s%s", name, path);
 }
 
 int param_wrap(const struct mail_params *p, const char *name, struct err *e)

@@ -25,6 +25,8 @@ struct value;
 
 /* Who set a value. A later write wins only if its origin is not lower. */
 enum origin { ORIGIN_DEFAULT, ORIGIN_CONFIG, ORIGIN_ENV, ORIGIN_JSON, ORIGIN_ARGV, ORIGIN_LINE };
+/* Is it a text that may be somebody else's (JSON, data)? Then files_dir fences it in. */
+bool origin_is_data(enum origin o);
 const char *origin_name(enum origin o);         /* "default", "environment" ..., as --print-params has it */
 
 enum tls_mode { TLS_NEVER, TLS_IF_OFFERED, TLS_STARTTLS, TLS_IMPLICIT };

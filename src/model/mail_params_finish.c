@@ -180,17 +180,14 @@ static int check_files_dir(const struct mail_params *p, struct err *e)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		if ((table[i].flags & PARAM_SERVER) &&
-		    (p->origin[i] == ORIGIN_JSON || p->origin[i] == ORIGIN_LINE))
+		    origin_is_data(p->origin[i]))
 			return param_fail(p, table[i].name, e,
 					  "with files_dir a params file cannot say how to connect");
-	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		enum origin o = param_origin(p, paths[i]);
-
-		if ((o == ORIGIN_JSON || o == ORIGIN_LINE) &&
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		if (mail_params_confined(p, paths[i]) &&
 		    is_stdin_path(*(char **)param_field(p, param_row(paths[i]))))
 			return param_fail(p, paths[i], e,
 					  "with files_dir a params file may name files only, no descriptor");
-	}
 	return 0;
 }
 

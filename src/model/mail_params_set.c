@@ -94,9 +94,9 @@ static bool moves_the_fence(const struct mail_params *p, const struct reader *r)
 
 	if (r->which->offset != offsetof(struct mail_params, files_dir) || have == ORIGIN_DEFAULT)
 		return false;
-	if (reader_from_json(r))
-		return have != ORIGIN_JSON && have != ORIGIN_LINE;
-	return (have == ORIGIN_JSON || have == ORIGIN_LINE) && r->o < have;
+	if (origin_is_data(r->o))
+		return !origin_is_data(have);
+	return origin_is_data(have) && r->o < have;
 }
 
 static int merge(struct mail_params *p, const struct reader *r, const struct value *v, union field_of *new)
@@ -140,7 +140,7 @@ int mail_params_set(struct mail_params *p, const struct param *which, const stru
 
 	if (which->type == PARAM_ACTION)
 		return reader_fail(&r, value, "is a way to run, not a setting");
-	if (reader_from_json(&r) && (which->flags & PARAM_NO_JSON))
+	if (origin_is_data(o) && (which->flags & PARAM_NO_JSON))
 		return reader_fail(&r, value, "cannot be set in a params file");
 	if (which->type == PARAM_SECRET)
 		new.secret.fd = -1;

@@ -8,6 +8,7 @@
 
 #include "model/mail_params.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -229,6 +230,24 @@ const struct param *param_by_name(const char *name, size_t len)
 const struct param *param_row(const char *name)
 {
 	return param_by_name(name, strlen(name));
+}
+
+void param_flag(char out[PARAM_NAME_ROOM], const char *name)
+{
+	size_t n = 0;
+
+	for (; name[n] && n < PARAM_NAME_ROOM - 1; n++)
+		out[n] = name[n] == '_' ? '-' : name[n];
+	out[n] = '\0';
+}
+
+void param_variable(char out[PARAM_NAME_ROOM], const char *name)
+{
+	size_t n = 0;
+
+	for (; name[n] && n < PARAM_NAME_ROOM - 1; n++)
+		out[n] = (char)toupper((unsigned char)name[n]);
+	out[n] = '\0';
 }
 
 const struct param *param_by_letter(char letter)

@@ -58,7 +58,7 @@ struct param {
 	const char *help;               /* one line, lower case, no full stop */
 };
 
-enum { PARAM_MAX = 96 };
+enum { PARAM_MAX = 96, PARAM_NAME_ROOM = 32 };
 
 const struct param *param_table(size_t *ret_count);     /* in the order of --help */
 /* By name or alias; NULL: unknown. */
@@ -66,6 +66,9 @@ const struct param *param_by_name(const char *name, size_t len);
 /* The row of a name of ours, "tls"; it is there. */
 const struct param *param_row(const char *name);
 const struct param *param_by_letter(char letter);
+/* A setting's name as its flag has it, "oauth2-token", and its variable, "OAUTH2_TOKEN", behind their prefix. */
+void param_flag(char out[PARAM_NAME_ROOM], const char *name);
+void param_variable(char out[PARAM_NAME_ROOM], const char *name);
 size_t param_id(const struct param *p);                 /* index in the table, for origin[] */
 /*
  * The nearest word by edit distance (at most 2, or a third of its length), or NULL. @next gives candidates

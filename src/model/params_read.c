@@ -16,11 +16,6 @@
 #include <string.h>
 #include <strings.h>
 
-bool reader_from_json(const struct reader *r)
-{
-	return r->o == ORIGIN_JSON || r->o == ORIGIN_LINE;
-}
-
 /* Put the place of @at before the text that e holds, and the class that its origin asks for. */
 int reader_wrap(const struct reader *r, const struct value *at)
 {

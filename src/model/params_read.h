@@ -46,7 +46,6 @@ struct shown { char text[64]; };
 struct shown value_shown(const char *s, size_t len);
 bool value_is_string(const struct value *v);
 
-bool reader_from_json(const struct reader *r);
 /* -1, with the place of @at before the text, and the class that the origin asks for. */
 int reader_fail(const struct reader *r, const struct value *at, const char *fmt, ...) PRINTF(3, 4);
 /* The same for the error that r->e already holds. */

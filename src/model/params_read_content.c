@@ -12,7 +12,7 @@
 
 static void content_file(const struct reader *r, struct content *c, char *takes_path)
 {
-	c->confined = reader_from_json(r);
+	c->confined = origin_is_data(r->o);
 	if (is_stdin_path(takes_path)) {
 		free(takes_path);
 		c->kind = CONTENT_STDIN;
@@ -35,7 +35,7 @@ static int content_base64(const struct reader *r, const struct value *v, struct 
 /* One of the keys by which octets are named. */
 static int read_content(const struct reader *r, const struct value *v, struct content *c)
 {
-	c->confined = reader_from_json(r);
+	c->confined = origin_is_data(r->o);
 	if (!strcmp(v->key, "file") || !strcmp(v->key, "path")) {
 		char *path;
 
