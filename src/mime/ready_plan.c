@@ -371,18 +371,38 @@ static enum cte block_cte(const struct block *b, bool *ret_known)
 }
 
 /*
+ * "type/subtype" in lower case (malloc) at the start of a field whose parameters cannot be read; NULL: there is
+ * none. Readers go by it whatever stands behind: "name=a b.pdf" without quotes is often met.
+ */
+static char *type_word(const char *value)
+{
+	const char *at = value + strspn(value, " \t");
+	const size_t len = strcspn(at, " \t;,(\""), major = strcspn(at, "/");
+	char *type;
+
+	if (!major || major + 1 >= len)
+		return NULL;
+	type = xmemdup0(at, len);
+	for (char *c = type; *c; c++)
+		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c);
+	return type;
+}
+
+/*
  * The type in lower case (malloc), by RFC 2045 5.2 where there is none, or none that can be read. *ret_value:
  * the field.
  */
 static char *block_type(const struct walk *w, char **ret_value)
 {
 	struct err ignored = ERR_INIT;
-	char *type;
+	char *type = NULL;
 
 	*ret_value = block_value(&w->block, "Content-Type");
-	if (*ret_value && media_type_parse(&type, *ret_value, &ignored) == 0)
-		return type;
+	if (*ret_value && media_type_parse(&type, *ret_value, &ignored) < 0)
+		type = type_word(*ret_value);
 	err_clear(&ignored);
+	if (type)
+		return type;
 	return xstrdup(w->digest && !*ret_value ? "message/rfc822" : "text/plain");
 }
 

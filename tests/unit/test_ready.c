@@ -321,6 +321,13 @@ static void test_boundaries(void)
 	/* its own boundaries are not what is signed */
 	goes(MULTI7("signed") "--b" BLANKS "\n\nx\n--b--" BLANKS "\n", MULTI7("signed") "--b\r\n\r\nx\r\n--b--\r\n", NULL);
 	refused(MULTI7("signed") "--b\nContent-Type: multipart/mixed; boundary=c\n\n--c" BLANKS "\n\nx\n--b--\n", "signed");
+	test_case("a type counts where its parameters cannot be read");
+	goes(H MIME "Content-Type: multipart/mixed; boundary=b;; x\n\n--b\nContent-Type: IMAGE/x; name=a b\n\n\xe9\n--b--\n",
+	     H MIME "Content-Type: multipart/mixed; boundary=b;; x\r\n\r\n--b\r\nContent-Type: IMAGE/x; name=a b\r\n\r\n\xe9\r\n--b--\r\n",
+	     H MIME "Content-Type: multipart/mixed; boundary=b;; x\r\n\r\n--b\r\nContent-Type: IMAGE/x; name=a b\r\n"
+	     "Content-Transfer-Encoding: base64\r\n\r\n6Q==\r\n--b--\r\n");
+	goes(H MIME "Content-Type: multipart/mixed; x\nContent-Transfer-Encoding: 8bit\n\n--b\n\n\xe9\n--b--\n",
+	     H MIME "Content-Type: multipart/mixed; x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--b\r\n\r\n\xe9\r\n--b--\r\n", "");
 	test_case("a boundary that is not ASCII makes no multipart");
 	goes(MULTI7("mixed") "--b\nContent-Type: multipart/mixed; boundary=\"\xc3\xa9\"\n\n--\xc3\xa9\n\nx\n--b--\n",
 	     MULTI7("mixed") "--b\r\nContent-Type: multipart/mixed; boundary=\"\xc3\xa9\"\r\n\r\n"
