@@ -173,8 +173,8 @@ static int send_one(const struct mail_params *p)
 		hooks.progress = show_progress;
 	/* a pinned key is verified all the same, and better than by any CA */
 	if (!p->server.tls_verify && !p->server.tls_pinned_key && !p->quiet && !p->dry_run && !p->output)
-		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way can "
-		    "read this");
+		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way "
+		    "can read this");
 	if (deliver_now(&report, &t, p, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
 		report_error(&report, &e);
 	return conclude(&report, p);

@@ -366,8 +366,8 @@ static bool url_has_password(const char *url)
 
 static int refuse_url_password(const struct flag *flag, struct err *e)
 {
-	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line, and the URL "
-		       "has a password; give it in the environment or in a params file", flag->name);
+	return err_set(e, ERR_USAGE, "--%s: other users of this machine can read the command line, and the "
+		       "URL has a password; give it in the environment or in a params file", flag->name);
 }
 
 /* The rows that say how to run. True in *ret_done: nothing behind it counts. */

@@ -144,7 +144,8 @@ static int find_encoding(struct work *w, struct err *e)
 		return 0;
 	if (!w->want->encoded)
 		return err_set(e, ERR_DATA,
-			       "Content-Transfer-Encoding: '%s' is not known; 7bit, quoted-printable and base64 are",
+			       "Content-Transfer-Encoding: '%s' is not known; 7bit, quoted-printable and "
+			       "base64 are",
 			       value);
 	w->unknown_encoding = true;     /* an x-token (RFC 2045 6.3) of something that already is in it */
 	return 0;

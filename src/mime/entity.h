@@ -26,15 +26,13 @@
 struct entity {
 	const struct content *content;          /* NULL: empty text */
 	struct field_lists fields;              /* asked for; Content-... ones replace ours */
-	/* by default: "text/plain"; NULL for an attachment: by its name */
-	const char *type;
+	const char *type;                       /* by default: "text/plain"; NULL: by the attachment's name */
 	const char *charset;                    /* setting, or NULL */
 	enum cte cte;                           /* setting; CTE_AUTO */
 	bool encoded;                           /* the content already is in its content-transfer-encoding */
 	const struct attachment *attachment;    /* NULL: a body */
-	bool related;                           /* an attachment that HTML beside it shows: inline by default */
-	/* of so many lists the fields but Content-... are in the message's header */
-	unsigned head_lists;
+	bool related;                           /* an attachment that HTML beside it shows: inline */
+	unsigned head_lists;            /* of so many lists the fields but Content-... are in the message's header */
 };
 
 /*

@@ -54,7 +54,8 @@ static int leaf_take_fd(struct leaf *l, int fd, const struct leaf_taking *how, s
 		snprintf(name, sizeof(name), "descriptor %d", fd);
 	else if (mode >= 0 && (mode & O_ACCMODE) == O_WRONLY)   /* or see io_standard_fds() */
 		return err_set(e, ERR_NOINPUT,
-			       "standard input is closed, or not open for reading; give a file or the text itself");
+			       "standard input is closed, or not open for reading; give a file or the text "
+			       "itself");
 	if (fd_claim(how->taken, fd, e) < 0)
 		return -1;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);

@@ -41,7 +41,7 @@ struct taken_fds { int *fd; size_t count, cap; };
 struct leaf_taking {
 	const char *files_dir;
 	unsigned timeout_ms;            /* for pipes named by a path or number */
-	unsigned slow_ms;               /* standard input may take its time: only max_time ends it; 0: for ever */
+	unsigned slow_ms;               /* for standard input, which may take its time; 0: for ever */
 	bool stream;
 	struct taken_fds *taken;
 };

@@ -47,7 +47,7 @@ static bool seen_before(struct seen *s, const struct envelope *env, const char *
 	return false;
 }
 
-/* "rfc822;" and the address in xtext, RFC 3461 4.2; "type;address" is taken as it is, in xtext behind the type. */
+/* RFC 3461 4.2: the type, which is rfc822 where none is asked for, and the address in xtext. */
 static int orcpt_word(char **ret, const char *asked, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(ORCPT_MAX);

@@ -91,7 +91,7 @@ struct attachment {
 };
 struct attachments { struct attachment *item; size_t count, cap; };
 
-/* A mailbox of a list, with its DSN wishes: NOTIFY_ bits (0: none), "[type;]address" (borrowed; NULL: none). */
+/* A mailbox of a list, with its DSN wishes: NOTIFY_ bits; "[type;]address" (borrowed; NULL: none). */
 struct addressee { struct mailbox mailbox; unsigned notify; const char *orcpt; };
 struct addressees { struct addressee *item; size_t count, cap; };
 

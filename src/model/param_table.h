@@ -66,7 +66,7 @@ const struct param *param_by_name(const char *name, size_t len);
 /* The row of a name of ours, "tls"; it is there. */
 const struct param *param_row(const char *name);
 const struct param *param_by_letter(char letter);
-/* A setting's name as its flag has it, "oauth2-token", and its variable, "OAUTH2_TOKEN", behind their prefix. */
+/* The name as the flag has it, "oauth2-token", and the variable, "OAUTH2_TOKEN", behind their prefix. */
 void param_flag(char out[PARAM_NAME_ROOM], const char *name);
 void param_variable(char out[PARAM_NAME_ROOM], const char *name);
 size_t param_id(const struct param *p);                 /* index in the table, for origin[] */

@@ -116,8 +116,8 @@ static bool eight_bit_way(struct dialog *d)
 	if (!d->needs->eightbit || d->cap->eightbit)
 		return true;
 	if (!d->needs->seven_possible)
-		return nobody(d, CAUSE_EXTENSION, "the server does not offer 8BITMIME, and this message cannot "
-			      "be re-encoded: 8-bit text in it is signed, or has no place for an encoding");
+		return nobody(d, CAUSE_EXTENSION, "the server does not offer 8BITMIME, and this message "
+			      "cannot be re-encoded: 8-bit text in it is signed, or has no place for an encoding");
 	d->seven = true;
 	return true;
 }

@@ -5,8 +5,8 @@
  * send next, and what each reply settles. No I/O, no clock, no libcurl; its
  * test is two columns of text.
  *
- *   dialog_next()  appends the next group of commands to @out and says what the caller does then. With PIPELINING a
- *                  group is MAIL, every RCPT and DATA at once (RFC 2920); without, one command.
+ *   dialog_next()  appends the next group of commands to @out and says what the caller does then. With
+ *                  PIPELINING a group is MAIL, every RCPT and DATA at once (RFC 2920); without, one command.
  *   dialog_heard() takes one whole reply.
  *
  *   phase      left by                                           to

@@ -19,9 +19,9 @@ struct buf;
 struct err;
 
 struct mailbox {
-	char *name;             /* display name, UTF-8, unquoted, encoded words left as they are; NULL: none */
+	char *name;             /* display name, UTF-8, unquoted, encoded words as they are; NULL: none */
 	char *local;            /* local part as its meaning: unquoted, unescaped */
-	char *domain;           /* as written, UTF-8 or ASCII; "[...]" for a literal; NULL: a bare local name */
+	char *domain;           /* as written, UTF-8 or ASCII; "[...]": a literal; NULL: a bare local name */
 };
 
 enum {
