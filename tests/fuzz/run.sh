@@ -9,7 +9,7 @@
 # that number before, as long as the program and the corpus are the same: a short run (CI) is the beginning of a long
 # one. With "random" it begins from what earlier such runs found as well. The seed is printed.
 #
-# What a target finds stays: new inputs in BUILD-fuzz/tests/fuzz/corpus/NAME* (merge those worth keeping with -merge=1),
+# What a target finds stays: new inputs in BUILD-fuzz/tests/fuzz/corpus/NAME* (those worth keeping: -merge=1),
 # what made it fail in BUILD-fuzz/tests/fuzz/failed/NAME-*.
 set -u
 export LC_ALL=C         # the order of a corpus
