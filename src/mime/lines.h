@@ -64,7 +64,8 @@ bool block_is(const struct block *b, const struct block_field *f, const char *na
 char *block_value(const struct block *b, const char *name);
 /*
  * The field as ASCII and under 998: by its own octets where they are that, else written anew (RFC 2047,
- * 2231). A raw address stays (SMTPUTF8), but in a @part, where it is nobody's to deliver to: text there. ERR_DATA.
+ * 2231). A raw address stays (SMTPUTF8), but in a @part, where it is nobody's to deliver to: text there.
+ * ERR_DATA.
  */
 int block_put(struct buf *out, const struct block *b, const struct block_field *f, bool part,
 	      struct err *e) MUST_CHECK;

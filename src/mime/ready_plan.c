@@ -1,4 +1,23 @@
-/* What has to be changed in the body of a ready message; see ready_plan.h. */
+/*
+ * What has to be changed in the body of a ready message; see ready_plan.h.
+ *
+ * A walk over its lines. The entity at hand is in its header, in a leaf's body, or in what nobody is shown:
+ *
+ *   where        a line is                    then
+ *   IN_HEADER    a field's                    it is kept, in block
+ *                the empty one: body_begin()  multipart: a level is pushed, IN_IGNORED (its preamble)
+ *                                             message/rfc822: the header of that, IN_HEADER
+ *                                             anything else: IN_LEAF
+ *   IN_LEAF,     not a boundary               it is measured: stretch, scan
+ *   IN_IGNORED
+ *   any          an open level's boundary     entity_end(); IN_HEADER of the next part, or behind the closing
+ *                                             one IN_IGNORED (the epilogue)
+ *
+ * What is edited is decided once, where an entity ends: leaf_end(), ignored_end(), header_keep(). "always":
+ * no server may be given it as it is, so both renderings have the edit; else it is for the 7-bit one alone.
+ * What cannot be edited (inside of something signed, say) is impossible(): there is no 7-bit rendering
+ * then, and where it had to be always, no message.
+ */
 
 #include "mime/ready_plan.h"
 
@@ -17,7 +36,7 @@ enum {
 	 * (mime_nesting_limit): every line that might be a boundary is compared with all that are open.
 	 */
 	DEPTH_MOST = 100,
-	COMPARED_MOST = 100 * 1000 * 1000,      /* places with boundaries inside of lines; honest mail has few */
+	COMPARED_MOST = 100 * 1000 * 1000,      /* boundaries, with places inside of lines; see may_collide() */
 	BOUNDARY_MOST = 200,            /* RFC 2046 5.1.1 says 70; longer ones are met */
 	EDITS_MOST = 200000,
 	TEXT_MOST = 64 * 1024 * 1024,   /* of all edits' texts */
@@ -42,21 +61,25 @@ struct stretch {
 
 struct walk {
 	struct ready_plan *plan;
-	struct level *level;
+	struct level *level;            /* the open multiparts, outermost first */
 	size_t depth, cap;
+	uint64_t compared;              /* see COMPARED_MOST */
 	enum where where;
-	bool root;                      /* the entity is the message itself */
-	bool digest, locked;            /* of the entity */
+	/* the entity */
+	bool root;                      /* it is the message itself */
+	bool digest, locked;            /* of the level that it is a part of */
 	struct block block;             /* its header */
 	uint64_t header_at, header_raw, header_canonical;
-	bool is_text, fixed, identity;  /* of a leaf: text/...; may not be encoded; is not encoded yet */
-	enum cte encoding;              /* of a leaf that is; CTE_AUTO: none that is known */
-	/* of a text: a soft line break might put a boundary at the start of a line */
-	bool collides;
+	/* a leaf */
+	bool is_text;                   /* text/... */
+	bool fixed;                     /* may not be encoded (RFC 2045 6.4) */
+	bool identity;                  /* is not encoded yet */
+	enum cte encoding;              /* where it is; CTE_AUTO: in none that is known */
+	bool collides;                  /* a soft line break in it might put a boundary at a line's start */
+	/* the body so far, of a leaf or of what is ignored */
 	struct stretch stretch;
-	struct text_scan scan;
-	uint64_t light_line;            /* octets of the line so far, where the scan is not used */
-	uint64_t compared;
+	struct text_scan scan;          /* of what is encoded already only longest and high: light_feed() */
+	uint64_t light_line;            /* octets of the line so far, there */
 };
 
 /* Edits. */
@@ -82,12 +105,13 @@ static int impossible(struct ready_plan *p, bool always, const char *why, struct
 	return err_set(e, ERR_DATA, "has a line of more than 998 octets %s", why);
 }
 
-static int edit_text(struct walk *w, const struct edit *where, struct buf *text, struct err *e)
+/* @text (taken) in the place of @stretch. */
+static int edit_text(struct walk *w, const struct edit *stretch, struct buf *text, struct err *e)
 {
-	struct edit *edit = edit_add(w->plan, where);
+	struct edit *edit = edit_add(w->plan, stretch);
 
 	if (!edit)
-		return impossible(w->plan, where->always, "and too many parts to mend", e);
+		return impossible(w->plan, stretch->always, "and too many parts to mend", e);
 	edit->cte = CTE_AUTO;
 	edit->size = text->len;
 	edit->ends_line = true;
@@ -120,9 +144,8 @@ static int header_rewrite(const struct walk *w, struct buf *out, enum cte cte, b
 
 static int header_edit(struct walk *w, bool always, enum cte cte, bool drop, struct err *e)
 {
-	const struct edit where = { .at = w->header_at, .raw = w->header_raw,
-				    .canonical = w->header_canonical,
-				    .always = always };
+	const struct edit header = { .at = w->header_at, .raw = w->header_raw,
+				     .canonical = w->header_canonical, .always = always };
 	struct buf text = BUF_INIT(2 * BLOCK_MAX);
 	struct err ignored = ERR_INIT;
 	int rc;
@@ -130,7 +153,7 @@ static int header_edit(struct walk *w, bool always, enum cte cte, bool drop, str
 	if (header_rewrite(w, &text, cte, drop, &ignored) < 0)
 		rc = impossible(w->plan, always, "in a header that cannot be folded or encoded", e);
 	else
-		rc = edit_text(w, &where, &text, e);
+		rc = edit_text(w, &header, &text, e);
 	err_clear(&ignored);
 	buf_clear(&text);
 	return rc;
@@ -200,8 +223,8 @@ static void stretch_settle(struct walk *w)
 }
 
 /*
- * An open boundary inside of @line, where quoted-printable might break it. Fragments are not looked into, nor is
- * anything where too much was: base64 collides with nothing.
+ * An open boundary inside of @line, where quoted-printable might break it. Fragments are not looked into,
+ * nor is anything where too much was: base64 collides with nothing.
  */
 static bool may_collide(struct walk *w, const struct line *line)
 {
@@ -371,8 +394,8 @@ static enum cte block_cte(const struct block *b, bool *ret_known)
 }
 
 /*
- * "type/subtype" in lower case (malloc) at the start of a field whose parameters cannot be read; NULL: there is
- * none. Readers go by it whatever stands behind: "name=a b.pdf" without quotes is often met.
+ * "type/subtype" in lower case (malloc) at the start of a field whose parameters cannot be read; NULL:
+ * there is none. Readers go by it whatever stands behind: "name=a b.pdf" without quotes is often met.
  */
 static char *type_word(const char *value)
 {
@@ -414,7 +437,10 @@ static bool multipart_begin(struct walk *w, const char *type, const char *value)
 	if (strncmp(type, "multipart/", 10) || w->depth == DEPTH_MOST || !w->identity)
 		return false;
 	boundary = media_type_param(value, "boundary");
-	/* Beyond ASCII it is against RFC 2046 5.1.1, and the lines that have it could not be 7-bit: one leaf. */
+	/*
+	 * Beyond ASCII it is against RFC 2046 5.1.1, and the lines that have it could not be 7-bit: one
+	 * leaf.
+	 */
 	if (!boundary || !*boundary || strlen(boundary) > BOUNDARY_MOST ||
 	    !ascii_only(boundary, strlen(boundary))) {
 		free(boundary);
