@@ -21,6 +21,7 @@
 #include "mime/ready.h"
 #include "mime/stream.h"
 #include "model/mail_params.h"
+#include "text/date.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -351,8 +352,10 @@ static int check_content_ids(const struct attachments *all, struct err *e)
 	for (size_t i = 0; i < all->count && rc == 0; i++) {
 		if (!all->item[i].content_id)
 			continue;
-		rc = content_id_parse(&ids[n], all->item[i].content_id, e);
-		n += rc == 0;
+		if (content_id_parse(&ids[n], all->item[i].content_id, e) < 0)
+			rc = err_wrap(e, "content_id");
+		else
+			n++;
 	}
 	if (rc == 0)
 		rc = check_ids(ids, n, e);

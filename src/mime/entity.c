@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
+#include "text/date.h"
 #include "text/header.h"
 #include "text/mimetype.h"
 
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { CONTENT_ID_MOST = 250, VALUE_MAX = 1024 * 1024 };
+enum { VALUE_MAX = 1024 * 1024 };
 
 /* What is found out about an entity on the way. */
 struct work {
@@ -392,23 +393,6 @@ static int put_disposition(struct buf *out, const struct work *w, struct err *e)
 	return header_params(out, "Content-Disposition", word, &param, w->filename ? 1 : 0, e);
 }
 
-int content_id_parse(char **ret, const char *text, struct err *e)
-{
-	size_t len = strlen(text);
-
-	if (len >= 2 && text[0] == '<' && text[len - 1] == '>') {
-		text++;
-		len -= 2;
-	}
-	if (!len || len > CONTENT_ID_MOST)
-		return err_set(e, ERR_DATA, "content_id: must have 1 to %d characters", CONTENT_ID_MOST);
-	for (size_t i = 0; i < len; i++)
-		if (text[i] <= ' ' || text[i] > '~' || strchr("<>()[]\\\",;:", text[i]))
-			return err_set(e, ERR_DATA, "content_id: character %zu is not allowed", i + 1);
-	*ret = xmemdup0(text, len);
-	return 0;
-}
-
 static int put_content_id(struct buf *out, const struct work *w, struct err *e)
 {
 	CLEANUP(freep) char *id = NULL, *value = NULL;
@@ -417,7 +401,7 @@ static int put_content_id(struct buf *out, const struct work *w, struct err *e)
 	    fields_find(&w->want->fields, "Content-ID"))
 		return 0;
 	if (content_id_parse(&id, w->want->attachment->content_id, e) < 0)
-		return -1;
+		return err_wrap(e, "content_id");
 	value = xasprintf("<%s>", id);
 	return header_raw(out, "Content-ID", value, e);
 }

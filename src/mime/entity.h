@@ -45,6 +45,3 @@ int entity_leaf(struct part **ret_part, struct leaf **ret_leaf, const struct ent
 /* The fields of a multipart with @boundary into @out. @type: by default, "multipart/mixed". ERR_DATA. */
 int entity_multipart(struct buf *out, const struct entity *want, const char *boundary,
 		     struct err *e) MUST_CHECK;
-
-/* The one Content-ID of @text, with or without its brackets: malloc, without. ERR_DATA. */
-int content_id_parse(char **ret, const char *text, struct err *e) MUST_CHECK;

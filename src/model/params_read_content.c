@@ -3,6 +3,7 @@
 #include "model/params_read.h"
 
 #include "base/xalloc.h"
+#include "text/date.h"
 #include "text/encode.h"
 #include "text/header.h"
 
@@ -181,30 +182,13 @@ static int read_disposition(const struct reader *r, const struct value *v, struc
 	return 0;
 }
 
-/* RFC 2045 7: a Content-ID is a msg-id. A bare word is taken as its text and put in brackets when written. */
 static int read_content_id(const struct reader *r, const struct value *v, struct attachment *a)
 {
-	const char *s;
-	size_t len;
+	CLEANUP(freep) char *text = NULL;
 
-	if (read_line(r, v, &a->content_id) < 0)
+	if (read_line(r, v, &text) < 0)
 		return -1;
-	s = a->content_id;
-	len = strlen(s);
-	if (len > 2 && s[0] == '<' && s[len - 1] == '>') {
-		s++;
-		len -= 2;
-	}
-	if (!len || len > 250)
-		return reader_fail(r, v, "must have 1 to 250 characters");
-	for (size_t i = 0; i < len; i++)
-		if (s[i] <= ' ' || s[i] > '~' || strchr("<>()[],;:\\\"", s[i]))
-			return reader_fail(r, v,
-					   "may hold no space, bracket, quote, comma, colon or non-ASCII "
-					   "character");
-	memmove(a->content_id, s, len);
-	a->content_id[len] = '\0';
-	return 0;
+	return content_id_parse(&a->content_id, text, r->e) < 0 ? reader_wrap(r, v) : 0;
 }
 
 static int read_cte(const struct reader *r, const struct value *v, struct attachment *a)

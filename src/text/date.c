@@ -512,3 +512,21 @@ int message_ids_check(const char *text, struct err *e)
 	}
 	return 0;
 }
+
+int content_id_parse(char **ret, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+
+	if (len >= 2 && text[0] == '<' && text[len - 1] == '>') {
+		text++;
+		len -= 2;
+	}
+	if (!len || len > ID_MAX)
+		return err_set(e, ERR_DATA, "must have 1 to %d characters", ID_MAX);
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~' || strchr("<>()[],;:\\\"", text[i]))
+			return err_set(e, ERR_DATA, "may hold no space, bracket, quote, comma, colon or non-ASCII "
+				       "character");
+	*ret = xmemdup0(text, len);
+	return 0;
+}

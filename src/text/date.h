@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * Date and Message-ID, RFC 5322 sections 3.3 and 3.6.4.
+ * Date and identifiers: RFC 5322 sections 3.3 and 3.6.4, RFC 2045 section 7.
  */
 
 #include "base/base.h"
@@ -32,3 +32,8 @@ char *message_id_make(const struct sysinfo *sys, const char *domain);
 int message_id_check(const char *text, struct err *e) MUST_CHECK;
 /* One or more of them with white space between (References, In-Reply-To). */
 int message_ids_check(const char *text, struct err *e) MUST_CHECK;
+/*
+ * The one Content-ID of @text, with or without its brackets: malloc, without them. Laxer than a msg-id: HTML
+ * names it as "cid:logo" (RFC 2392), and many write no '@'. -1 ERR_DATA.
+ */
+int content_id_parse(char **ret, const char *text, struct err *e) MUST_CHECK;
