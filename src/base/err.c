@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-static char *vformat(const char *fmt, va_list va)
+static PRINTF(1, 0) char *vformat(const char *fmt, va_list va)
 {
 	char *s;
 

@@ -8,11 +8,9 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
-#include "base/xalloc.h"
 #include "model/mail_params.h"
 #include "model/value.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

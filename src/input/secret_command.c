@@ -193,7 +193,7 @@ int secret_from_command(struct buf *out, const char *command, const char *const 
 	CLEANUP(freep) char **env = visible_environment(hidden);
 	struct sigaction plain = { .sa_handler = SIG_DFL }, before;
 	int64_t end = io_now_ms() + timeout_ms;
-	int pipe[2], num, read_error = 0, status;
+	int pipe[2], num, read_error = 0, status = -1;
 	pid_t pid;
 
 	if (pipe2(pipe, O_CLOEXEC) < 0)

@@ -13,7 +13,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/source.h"
 #include "base/sys.h"
 #include "base/utf8.h"
@@ -28,7 +27,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* encoded words take up to three times the room of what they encode */
 enum { HEAD_MAX = 4 * BLOCK_MAX };

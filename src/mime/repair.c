@@ -51,6 +51,11 @@ static void qp_octet(struct repair *r, struct sink *s, char c)
 	}
 	r->broken = false;
 	if (u > 127) {
+		/* The "=" before began nothing, and readers show it; before our "=XX" it would be taken for more. */
+		if (r->escape == 2) {
+			sink_put(s, "3D", 2);
+			r->column += 2;
+		}
 		qp_coded(r, s, u);
 		return;
 	}

@@ -20,7 +20,7 @@ struct repair {
 	bool broken;            /* the line began here, by a soft line break of ours */
 };
 
-enum { REPAIR_GROWTH = 6 };     /* octets out for one in, at most */
+enum { REPAIR_GROWTH = 8 };     /* octets out for one in, at most: "3D", "=" CRLF, "=XX" */
 
 /*
  * One piece, with CRLF line ends only, cut anywhere. @out: room for REPAIR_GROWTH * @len. Gives the octets

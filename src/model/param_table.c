@@ -10,7 +10,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #define AT(field)       .offset = offsetof(struct mail_params, field)
 

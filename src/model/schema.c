@@ -11,7 +11,6 @@
 #include "model/params_impl.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const char definitions[] =
 	"{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","

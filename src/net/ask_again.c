@@ -7,7 +7,6 @@
 #include "net/opening.h"
 
 #include <stdio.h>
-#include <string.h>
 
 struct hearing {
 	struct capabilities cap;

@@ -7,7 +7,6 @@
 #include "net/opening.h"
 
 #include "base/err.h"
-#include "base/io.h"
 #include "base/sys.h"
 #include "base/xalloc.h"
 #include "net/lookup.h"
@@ -16,7 +15,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>

@@ -16,7 +16,6 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -74,6 +73,23 @@ static int no_socket(void)
 	return fd < 0 && (num == EMFILE || num == ENFILE || num == ENOBUFS || num == ENOMEM) ? num : 0;
 }
 
+static int no_unix_socket(struct opening *o, long number)
+{
+	if (number == EACCES || number == EPERM)
+		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
+				    "the socket may not be used by this user: %s",
+				    strerror((int)number));
+	/*
+	 * Without an error the connection was made, and had its end already when libcurl looked at
+	 * it.
+	 */
+	if (!number)
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
+				    "the server closed the connection at once");
+	return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "nothing is listening on the socket: %s",
+			    strerror((int)number));
+}
+
 static int not_connected(struct opening *o, CURLcode rc)
 {
 	const int none = no_socket();
@@ -84,21 +100,8 @@ static int not_connected(struct opening *o, CURLcode rc)
 		return opening_error(o, ERR_OS, "no socket for the connection: %s", strerror(none));
 	o->stage = STAGE_CONNECT;
 	curl_easy_getinfo(o->session->easy, CURLINFO_OS_ERRNO, &number);
-	if (o->server->unix_socket) {
-		if (number == EACCES || number == EPERM)
-			return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_POLICY,
-					    "the socket may not be used by this user: %s",
-					    strerror((int)number));
-		/*
-		 * Without an error the connection was made, and had its end already when libcurl looked at
-		 * it.
-		 */
-		if (!number)
-			return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
-					    "the server closed the connection at once");
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "nothing is listening on the socket: %s",
-				    strerror((int)number));
-	}
+	if (o->server->unix_socket)
+		return no_unix_socket(o, number);
 	if (opening_by_proxy(o))
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED,
 				    "no connection by the proxy (--proxy): %s", libcurl_says(o, rc, text));
@@ -271,23 +274,12 @@ static int unknown_proxy(struct opening *o)
 	return unknown_host(o, host ? host : "proxy.invalid", true);
 }
 
-int opening_curl_failed(struct opening *o, CURLcode rc)
+/* The codes of TLS, and whatever is left. */
+static int tls_failed(struct opening *o, CURLcode rc)
 {
 	char text[ERROR_MAX];
 
 	switch (rc) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return unknown_host(o, o->server->host, false);
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		return unknown_proxy(o);
-	case CURLE_COULDNT_CONNECT:
-		return not_connected(o, rc);
-	case CURLE_PROXY:
-		o->stage = STAGE_CONNECT;
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s",
-				    libcurl_says(o, rc, text));
-	case CURLE_OPERATION_TIMEDOUT:
-		return opening_fail_clock(o);
 	case CURLE_SSL_CONNECT_ERROR:
 		return handshake_failed(o, rc);
 	case CURLE_PEER_FAILED_VERIFICATION:
@@ -305,6 +297,30 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 		o->stage = STAGE_TLS;
 		return opening_fail(o, RCPT_NOT_ATTEMPTED, CAUSE_TLS,
 				    "the server does not do STARTTLS, and nothing is sent in clear");
+	default:
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
+				    "libcurl ended with %s while waiting for %s", libcurl_says(o, rc, text),
+				    o->waiting_for);
+	}
+}
+
+int opening_curl_failed(struct opening *o, CURLcode rc)
+{
+	char text[ERROR_MAX];
+
+	switch (rc) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return unknown_host(o, o->server->host, false);
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return unknown_proxy(o);
+	case CURLE_COULDNT_CONNECT:
+		return not_connected(o, rc);
+	case CURLE_PROXY:
+		o->stage = STAGE_CONNECT;
+		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "the proxy does not connect: %s",
+				    libcurl_says(o, rc, text));
+	case CURLE_OPERATION_TIMEDOUT:
+		return opening_fail_clock(o);
 	case CURLE_WEIRD_SERVER_REPLY:
 		return opening_fail_protocol(o, o->tls ? "octets behind its 220 to STARTTLS"
 						       : "a reply that makes no sense");
@@ -328,8 +344,6 @@ int opening_curl_failed(struct opening *o, CURLcode rc)
 	case CURLE_GOT_NOTHING:
 		return lost(o, rc);
 	default:
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_LOST,
-				    "libcurl ended with %s while waiting for %s", libcurl_says(o, rc, text),
-				    o->waiting_for);
+		return tls_failed(o, rc);
 	}
 }

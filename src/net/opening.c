@@ -18,7 +18,6 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
@@ -36,7 +35,7 @@ _Static_assert(ERROR_MAX >= CURL_ERROR_SIZE, "libcurl writes its errors into ses
 
 /* Failures --------------------------------------------------------------- */
 
-static void fail_text(struct opening *o, const char *fmt, va_list va)
+static PRINTF(2, 0) void fail_text(struct opening *o, const char *fmt, va_list va)
 {
 	struct session_failure *why = o->why;
 	char said[sizeof(why->text)];
@@ -223,8 +222,8 @@ static int debug(CURL *easy, curl_infotype type, char *mem, size_t len, void *ct
 		opening_trace_command(o, mem, len);
 	if (type != CURLINFO_TEXT)
 		return 0;
-	while (len && (*mem == ' ' || *mem == '*'))
-		mem++, len--;
+	for (; len && (*mem == ' ' || *mem == '*'); len--)
+		mem++;
 	snprintf(line, sizeof(line), "%.*s", (int)(len > 280 ? 280 : len), mem);
 	line[strcspn(line, "\r\n")] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(granted); i++)

@@ -7,8 +7,6 @@
 
 #include "net/sasl.h"
 
-#include <string.h>
-
 int reply_garbage(struct opening *o, char first, const char *why)
 {
 	enum { TLS_ALERT = 0x15, TLS_HANDSHAKE = 0x16 };        /* RFC 8446 5.1, content types */

@@ -5,7 +5,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/xalloc.h"
-#include "net/sasl.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 enum { COMMAND_MAX = 1 << 20 };         /* a token in base64 is the longest thing sent */
 

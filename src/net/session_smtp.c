@@ -8,11 +8,9 @@
 
 #include "net/opening.h"
 
-#include "base/err.h"
 #include "base/io.h"
 #include "net/sasl.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum step { STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_AUTH, STEP_READY };

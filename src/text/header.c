@@ -10,12 +10,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/utf8.h"
-#include "base/xalloc.h"
 #include "text/addr.h"
 #include "text/line.h"
 #include "text/param.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
