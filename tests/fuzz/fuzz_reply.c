@@ -71,7 +71,8 @@ static void listen_to(struct heard *h, const char *mem, size_t len, size_t piece
 static void confirm(const char *mem, size_t len, int code)
 {
 	const char *end = mem + len;
-	char want[4] = { (char)('0' + code / 100), (char)('0' + code / 10 % 10), (char)('0' + code % 10), '\0' };
+	char want[4] = { (char)('0' + code / 100), (char)('0' + code / 10 % 10), (char)('0' + code % 10),
+			 '\0' };
 	bool last = false;
 
 	while (mem < end) {
