@@ -218,6 +218,10 @@ static void test_eightbit(void)
 	goes(H MIME "Content-Transfer-Encoding: quoted-printable\n\n\xe9=20\n",
 	     H MIME "Content-Transfer-Encoding: quoted-printable\r\n\r\n\xe9=20\r\n",
 	     H MIME "Content-Transfer-Encoding: quoted-printable\r\n\r\n=E9=20\r\n");
+	test_case("text that is called quoted-printable and has a \"=\" of its own before such an octet");
+	goes(H MIME "Content-Transfer-Encoding: quoted-printable\n\na=\xe9=20\n",
+	     H MIME "Content-Transfer-Encoding: quoted-printable\r\n\r\na=\xe9=20\r\n",
+	     H MIME "Content-Transfer-Encoding: quoted-printable\r\n\r\na=3D=E9=20\r\n");
 	goes(H MIME "Content-Transfer-Encoding: x-own\n\n\xe9\n",
 	     H MIME "Content-Transfer-Encoding: x-own\r\n\r\n\xe9\r\n", "");
 }
