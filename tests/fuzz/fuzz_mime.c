@@ -1,16 +1,17 @@
 /*
  * The MIME stream: any tree, read in any pieces.
  *
- * The tree is built by a list of steps, and what it must look like on the wire is written down by the same steps,
- * in the order in which they come. Then, whatever the reads ask for and whatever the bodies give at a time:
+ * The tree is built by a list of steps, and what it must look like on the wire is written down by the same
+ * steps, in the order in which they come. Then, whatever the reads ask for and whatever the bodies give at a
+ * time:
  *  - the octets are those;
  *  - the size is exact, or -1 just where a leaf does not know its own;
  *  - rewound in any place it starts over, and two streams of one tree do not disturb each other;
  *  - of the bodies that are opened on demand a stream holds one at a time;
  *  - an error of a body is the stream's, and what was given before it is right.
  *
- * Input: one octet of flags, one for the size of the reads, one for where to rewind, then the steps: an octet each,
- * and a text of up to 31 octets behind those that have one.
+ * Input: one octet of flags, one for the size of the reads, one for where to rewind, then the steps: an octet
+ * each, and a text of up to 31 octets behind those that have one.
  */
 
 #include "base/buf.h"
@@ -247,8 +248,8 @@ static void build(struct tree *t, struct input *in)
 }
 
 /*
- * Read and compare with what is wanted from *at on, up to @most octets. False at the end; an error comes where it
- * must.
+ * Read and compare with what is wanted from *at on, up to @most octets. False at the end; an error comes
+ * where it must.
  */
 static bool read_on(const struct tree *t, struct source *s, size_t step, size_t *at, size_t most)
 {
@@ -260,8 +261,9 @@ static bool read_on(const struct tree *t, struct source *s, size_t step, size_t 
 		const size_t cap = step < most ? step : most;
 
 		if (source_read(s, chunk, cap, &n, &e) < 0) {
-			/* what was read together with the error is not given, since the message is lost */
-			assert(t->fails && *at <= t->fails_at && t->fails_at - *at <= cap && e.class == ERR_IO);
+			/* what was read together with the error is not given: the message is lost */
+			assert(t->fails && *at <= t->fails_at && t->fails_at - *at <= cap);
+			assert(e.class == ERR_IO);
 			err_clear(&e);
 			return false;
 		}

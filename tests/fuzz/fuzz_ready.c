@@ -3,8 +3,8 @@
  * both renderings, of the size it says, without Bcc; taken again it stays as
  * it is, and its 7-bit rendering needs no other.
  *
- * Input: one octet for the size of reads, then the message, in which \x01 N C stands for C, 8 * N times: a fuzzer
- * comes by lines of more than 998 octets only so.
+ * Input: one octet for the size of reads, then the message, in which \x01 N C stands for C, 8 * N times: a
+ * fuzzer comes by lines of more than 998 octets only so.
  */
 
 #include "mime_lint.h"
