@@ -268,8 +268,10 @@ int main(int argc, char *argv[])
 	CLEANUP(mail_params_clear) struct mail_params params = {0};
 	int code, heard;
 
-	if (io_own_rights() < 0 || io_standard_fds() < 0)
+	if (io_own_rights() < 0 || io_standard_fds() < 0) {
+		say("", "cannot give up the rights of a setuid program, or open /dev/null for a standard descriptor");
 		return EX_OSERR;
+	}
 	io_signals_init();
 	mail_params_init(&params);
 	code = run(&params, argc, argv, &e);
