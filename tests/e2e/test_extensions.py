@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib import fake, mc, tap  # noqa: E402
+from lib import certs, fake, mc, tap  # noqa: E402
 
 BEFORE = ["PIPELINING", "8BITMIME"]
 AFTER = fake.reply("250-fake.example", "250-PIPELINING", "250-DSN", "250-SMTPUTF8", "250 SIZE 1000000")
@@ -79,6 +79,18 @@ class AskAgain(tap.Case):
 		self.assertFalse([c for c in commands if c.startswith("MAIL")])
 		self.assertEqual(messages, [])
 		self.assertLess(r.duration, 2 * mc.SLOW)
+
+
+class RequireTls(tap.Case):
+	@tap.table(("offered: said at MAIL", ["REQUIRETLS"], 0), ("not offered: 69, no MAIL", [], 69))
+	def test_wire(self, words, code):
+		"REQUIRETLS (RFC 8689) {0}"
+		with fake.Server(tls="starttls", ehlo=BEFORE + words) as s:
+			r = mc.run("-S", s.url, "-f", "a@example.net", "--require-tls", "--tls-ca-file", certs.ca(), "bob@example.org",
+			           input="text\n")
+			mail = [c for c in s.session.commands if c.startswith("MAIL")]
+		self.assertEqual(r.code, code, r)
+		self.assertEqual([c.split(" ")[-1] for c in mail], words)
 
 
 if __name__ == "__main__":
