@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -253,12 +254,33 @@ static int run(struct mail_params *p, int argc, char *argv[], struct err *e)
 	return send_one(p);
 }
 
-/* A refusal before there is anything to send; with --report=json it is a report as well. */
-static int refuse(const struct mail_params *p, const struct err *e)
+/*
+ * The report that was asked for, where what was refused stands before it: reading ends at the first fault. Only
+ * the plain words count; who misspells them gets the line on standard error, as everybody does.
+ */
+static int report_wanted(int argc, char *argv[])
+{
+	const char *word = getenv("MAILCHUTE_REPORT");
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		if (!strncmp(argv[i], "--report=", 9))
+			word = argv[i] + 9;
+		else if (!strcmp(argv[i], "--report") && i + 1 < argc)
+			word = argv[i + 1];
+	}
+	if (word && !strcmp(word, "json"))
+		return REPORT_JSON;
+	return word && !strcmp(word, "text") ? REPORT_TEXT : REPORT_SILENT;
+}
+
+/* A refusal before there is anything to send; where a report was asked for it is a report as well. */
+static int refuse(struct mail_params *p, int argc, char *argv[], const struct err *e)
 {
 	CLEANUP(report_clear) struct report report = {0};
 
 	report_error(&report, e);
+	if (p->report == REPORT_SILENT)
+		p->report = report_wanted(argc, argv);
 	return conclude(&report, p);
 }
 
@@ -276,7 +298,7 @@ int main(int argc, char *argv[])
 	mail_params_init(&params);
 	code = run(&params, argc, argv, &e);
 	if (code < 0)
-		code = refuse(&params, &e);
+		code = refuse(&params, argc, argv, &e);
 
 	heard = io_signal_heard;
 	if (heard) {                    /* die of it, as everybody's shell expects */

@@ -281,7 +281,9 @@ static int add_body(struct composed *c, bool root, struct part **ret, struct err
 		want.fields.list[1] = p->body ? &p->body->headers : NULL;
 		rc = p->body ? body_tree(c, p->body, &want, ret, e) : add_leaf(c, &want, ret, e);
 	}
-	return rc < 0 ? err_wrap(e, "body") : 0;
+	if (rc < 0 && strncmp(e->text, "headers:", 8))  /* the message's own fields are not the body's */
+		err_wrap(e, "body");
+	return rc;
 }
 
 static int add_html(struct composed *c, struct part **ret, struct err *e)

@@ -242,6 +242,18 @@ static void print_value(struct json_out *j, const struct param *which, const voi
 	}
 }
 
+/* Of two settings that decide one thing, the one of the higher origin is in force: the other one is not shown. */
+static bool overruled(const struct mail_params *p, const char *name)
+{
+	static const char *const pair[][2] = { { "tls", "starttls" }, { "server", "unix_socket" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(pair); i++)
+		for (int k = 0; k < 2; k++)
+			if (!strcmp(name, pair[i][k]) && param_origin(p, pair[i][1 - k]) > param_origin(p, name))
+				return true;
+	return false;
+}
+
 int mail_params_print(const struct mail_params *p, struct buf *out)
 {
 	struct json_out j = json_to_buf(out);
@@ -251,6 +263,8 @@ int mail_params_print(const struct mail_params *p, struct buf *out)
 	json_open(&j, NULL, '{');
 	for (size_t i = 0; i < n; i++) {
 		if (p->origin[i] == ORIGIN_DEFAULT && !param_has_value(p, &table[i]))
+			continue;
+		if (overruled(p, table[i].name))
 			continue;
 		json_open(&j, table[i].name, '{');
 		print_value(&j, &table[i], param_field(p, &table[i]));

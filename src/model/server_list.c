@@ -17,6 +17,7 @@
 #include "text/addr.h"
 
 #include <stdio.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -471,6 +472,25 @@ static int settle_where(struct mail_params *p, bool *ret_socket, struct err *e)
 	return 0;
 }
 
+/* An address of the family that ip_version rules out cannot be reached; a proxy looks for itself. */
+static int check_family(const struct mail_params *p, struct err *e)
+{
+	const struct server_params *s = &p->server;
+	unsigned char raw[16];
+
+	if (s->ip_version == IP_ANY || s->proxy)
+		return 0;
+	for (size_t i = 0; i < s->n_list; i++) {
+		const char *host = s->list[i].host;
+		int family = s->ip_version == IP_4 ? AF_INET6 : AF_INET;
+
+		if (host && inet_pton(family, host, raw) == 1)
+			return param_fail(p, "ip_version", e, "IPv%d alone does not reach the address %s",
+					  s->ip_version == IP_4 ? 4 : 6, host);
+	}
+	return 0;
+}
+
 int server_params_finish(struct mail_params *p, struct err *e)
 {
 	bool use_socket;
@@ -484,7 +504,7 @@ int server_params_finish(struct mail_params *p, struct err *e)
 	for (size_t i = 0; i < p->server.server.count; i++)
 		if (server_from_text(p, p->server.server.item[i], e) < 0)
 			return -1;
-	return 0;
+	return check_family(p, e);
 }
 
 bool server_params_local(const struct server_params *s)

@@ -69,7 +69,7 @@ static struct verdict own_words(enum rcpt_state state, enum smtp_stage stage, en
 
 #define NOT_SENT "not sent: another recipient was refused (all_or_nothing)"
 static const struct verdict not_sent_alone = {
-	.state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_RECIPIENT,
+	.state = RCPT_NOT_ATTEMPTED, .stage = STAGE_RCPT, .cause = CAUSE_RECIPIENT,
 	.text = NOT_SENT, .len = sizeof(NOT_SENT) - 1,
 };
 
