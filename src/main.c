@@ -10,8 +10,15 @@
 #include "base/json_out.h"
 #include "base/sys.h"
 #include "base/utf8.h"
+#include "input/config.h"
 #include "input/input.h"
+#include "job/check.h"
 #include "job/deliver.h"
+#include "job/log.h"
+#include "job/prepare.h"
+#include "job/serve.h"
+#include "mime/ready.h"
+#include "model/envelope.h"
 #include "model/mail_params.h"
 #include "model/param_table.h"
 #include "model/report.h"
@@ -25,6 +32,8 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+enum { EXIT_UNKNOWN = 2 };
 
 /* ---- standard output: the product ---- */
 
@@ -143,8 +152,31 @@ static int print_report(const struct report *r, int format, struct err *e)
 	return 0;
 }
 
+/* What the run is like, for whoever tells how it ended. */
+struct telling {
+	enum personality as;
+	bool silent;                    /* the exit code alone tells */
+};
+
+/*
+ * Callers of sendmail(8) know 75 as "may be tried again" and nothing of our 2: what may have been delivered is
+ * better there twice than lost.
+ */
+static int exit_code(int code, const struct telling *how)
+{
+	return code == EXIT_UNKNOWN && how->as != AS_MAILCHUTE ? EX_TEMPFAIL : code;
+}
+
+static void write_log(const struct report *r, const struct mail_params *p)
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+
+	if (p->log && !r->dry_run && log_report(r, p, &sysinfo_real, &e) < 0)
+		say("warning: ", e.text);
+}
+
 /* Say what became of it: the report, one line where something is not well, and the exit code. */
-static int conclude(const struct report *r, const struct mail_params *p)
+static int conclude(const struct report *r, const struct mail_params *p, const struct telling *how)
 {
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	char line[2048];
@@ -156,32 +188,96 @@ static int conclude(const struct report *r, const struct mail_params *p)
 		if (!code)
 			code = err_exit_code(&e);
 	}
-	if (line[0])
+	if (line[0] && !how->silent)
 		say("", line);
-	return code;
+	write_log(r, p);
+	return exit_code(code, how);
 }
 
-static int send_one(const struct mail_params *p)
-{
-	static const struct trace trace = { .line = show_line, .note = show_note };
-	CLEANUP(report_clear) struct report report = {0};
-	CLEANUP(err_clear) struct err e = ERR_INIT;
-	CLEANUP(transport_closep) struct transport *t = NULL;
-	struct progress progress = { .started_ms = io_now_ms() };
-	struct deliver_hooks hooks = { .trace = p->verbose ? &trace : NULL, .ctx = &progress };
+static const struct trace trace_shown = { .line = show_line, .note = show_note };
 
-	if (!p->quiet && !p->verbose && isatty(STDERR_FILENO))
-		hooks.progress = show_progress;
+static void warn_of_waivers(const struct mail_params *p)
+{
 	/* a pinned key is verified all the same, and better than by any CA */
 	if (!p->server.tls_verify && !p->server.tls_pinned_key && !p->quiet && !p->dry_run && !p->output)
 		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way "
 		    "can read this");
-	if (deliver_now(&report, &t, p, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
-		report_error(&report, &e);
-	return conclude(&report, p);
 }
 
-/* ---- the program ---- */
+static int send_one(const struct mail_params *p, struct ready **taken, const struct telling *how)
+{
+	CLEANUP(report_clear) struct report report = {0};
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	CLEANUP(transport_closep) struct transport *t = NULL;
+	struct progress progress = { .started_ms = io_now_ms() };
+	struct deliver_hooks hooks = { .trace = p->verbose ? &trace_shown : NULL, .ctx = &progress };
+
+	if (!p->quiet && !p->verbose && isatty(STDERR_FILENO))
+		hooks.progress = show_progress;
+	warn_of_waivers(p);
+	if (deliver_now(&report, &t, p, taken, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
+		report_error(&report, &e);
+	return conclude(&report, p, how);
+}
+
+/* ---- the other ways to run ---- */
+
+struct serving { const struct telling *how; };
+
+static void show_settled(void *ctx, const struct report *r, const struct mail_params *p)
+{
+	const struct serving *s = ctx;
+	char line[2048];
+
+	report_line(r, line, sizeof(line));
+	if (line[0] && !s->how->silent)
+		say("", line);
+	write_log(r, p);
+}
+
+/* -bs: the replies are our standard output, so nothing else may be. */
+static int serve_standard(const struct mail_params *p, const struct config *c, const struct telling *how,
+			  struct err *e)
+{
+	struct serving serving = { how };
+	const struct deliver_hooks deliver = { .trace = p->verbose ? &trace_shown : NULL };
+	const struct serve_hooks hooks = { &deliver, show_settled, &serving };
+	int code = serve(STDIN_FILENO, STDOUT_FILENO, p, c, &sysinfo_real, &hooks, e);
+
+	return code < 0 ? -1 : exit_code(code, how);
+}
+
+/* --check: a line a step. */
+static int check_way(const struct mail_params *p, struct err *e)
+{
+	const struct check_hooks hooks = {0};
+	int code;
+
+	return check(&code, p, &hooks, e) < 0 ? -1 : code;
+}
+
+/* -bv: the envelope that a send would have. */
+static int verify(const struct mail_params *p, struct err *e)
+{
+	CLEANUP(envelope_clear) struct envelope env = {0};
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(64 << 20);
+
+	if (envelope_from_params(&env, p, e) < 0)
+		return -1;
+	for (size_t i = 0; i < env.n_rcpt; i++)
+		if (buf_adds(&text, env.rcpt[i].addr) < 0 || buf_adds(&text, "\n") < 0)
+			return err_set(e, ERR_SOFTWARE, "more text than expected");
+	return print_text(&text, e);
+}
+
+static int print_queue(struct err *e)
+{
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(256);
+
+	if (buf_adds(&text, "Mail queue is empty\n") < 0)
+		return err_set(e, ERR_SOFTWARE, "more text than expected");
+	return print_text(&text, e);
+}
 
 static int print_mode(enum mode mode, const struct mail_params *p, struct err *e)
 {
@@ -199,6 +295,8 @@ static int print_mode(enum mode mode, const struct mail_params *p, struct err *e
 	return print_text(&text, e);
 }
 
+/* ---- the program ---- */
+
 /*
  * The text comes from standard input where nothing else gives one, as mail(1) has it. A params file is the
  * whole of its message: a program that runs us with one may have left anything on our standard input.
@@ -211,9 +309,10 @@ static int default_body(struct mail_params *p, const struct invocation *inv, str
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (mail_params_given(p, texts[i]))
 			return 0;
-	if (inv->params_file || mail_params_stdin(p))
+	if (inv->params_file || mail_params_stdin(p) || p->probing)
 		return 0;
-	return mail_params_set(p, param_row("body_file"), dash, ORIGIN_DEFAULT, NULL, e);
+	return mail_params_set(p, param_row(p->read_recipients ? "message_file" : "body_file"), dash,
+			       ORIGIN_DEFAULT, NULL, e);
 }
 
 /* Standard input is one stream: where the params were read from it, nothing of theirs is left in it. */
@@ -228,30 +327,78 @@ static int check_stdin(const struct mail_params *p, const struct invocation *inv
 	return 0;
 }
 
-static int read_inputs(struct mail_params *p, struct invocation *inv, int argc, char *argv[], struct err *e)
+/* The arguments, in the grammar of the name we go by. */
+static int read_arguments(struct mail_params *p, struct invocation *inv, int argc, char *argv[], struct err *e)
 {
-	if (input_argv(p, inv, argc, argv, e) < 0)
+	enum personality as;
+	int skip;
+
+	if (input_personality(&as, &skip, argc, argv, e) < 0)
 		return -1;
-	if (inv->mode == MODE_HELP || inv->mode == MODE_VERSION || inv->mode == MODE_PRINT_SCHEMA)
+	inv->as = as;
+	argc -= skip;
+	argv += skip;
+	switch (as) {
+	case AS_MAILCHUTE: return input_argv(p, inv, argc, argv, e);
+	case AS_MAIL: return input_mail(p, inv, argc, argv, e);
+	default: return input_sendmail(p, inv, argc, argv, e);
+	}
+}
+
+static bool reads_nothing(enum mode mode)
+{
+	return mode == MODE_HELP || mode == MODE_VERSION || mode == MODE_PRINT_SCHEMA || mode == MODE_QUEUE ||
+	       mode == MODE_NOTHING;
+}
+
+static int read_inputs(struct mail_params *p, struct invocation *inv, struct config **ret, int argc, char *argv[],
+		       struct err *e)
+{
+	const char *config = getenv("MAILCHUTE_CONFIG");
+
+	if (read_arguments(p, inv, argc, argv, e) < 0)
+		return -1;
+	if (reads_nothing(inv->mode))
 		return 0;
+	p->probing = inv->mode == MODE_CHECK;
 	if (sysinfo_check(e) < 0 || input_environ(p, environ, e) < 0)
 		return -1;
 	if (inv->params_file && input_params_file(p, inv->params_file, e) < 0)
 		return -1;
-	if (default_body(p, inv, e) < 0 || check_stdin(p, inv, e) < 0)
+	if (config_read(ret, inv->config_file ? inv->config_file : config, e) < 0)
 		return -1;
-	return mail_params_finish(p, &sysinfo_real, e);
+	if (inv->mode == MODE_SERVE)
+		return 0;
+	return default_body(p, inv, e) < 0 ? -1 : check_stdin(p, inv, e);
 }
 
-static int run(struct mail_params *p, int argc, char *argv[], struct err *e)
+static int run(struct mail_params *p, struct telling *how, int argc, char *argv[], struct err *e)
 {
+	CLEANUP(config_freep) struct config *config = NULL;
+	CLEANUP(ready_freep) struct ready *ready = NULL;
 	struct invocation inv = { .mode = MODE_SEND };
+	int code = read_inputs(p, &inv, &config, argc, argv, e);
 
-	if (read_inputs(p, &inv, argc, argv, e) < 0)
+	*how = (struct telling){ inv.as, inv.silent };
+	if (code < 0)
 		return -1;
-	if (inv.mode != MODE_SEND)
+	if (inv.mode == MODE_NOTHING)
+		return 0;
+	if (inv.mode == MODE_QUEUE)
+		return print_queue(e);
+	if (reads_nothing(inv.mode))
 		return print_mode(inv.mode, p, e);
-	return send_one(p);
+	if (inv.mode == MODE_SERVE)
+		return serve_standard(p, config, how, e);
+
+	if (prepare(p, config, &ready, &sysinfo_real, e) < 0)
+		return -1;
+	switch (inv.mode) {
+	case MODE_CHECK: return check_way(p, e);
+	case MODE_VERIFY: return verify(p, e);
+	case MODE_PRINT_PARAMS: return print_mode(inv.mode, p, e);
+	default: return send_one(p, &ready, how);
+	}
 }
 
 /*
@@ -274,20 +421,22 @@ static int report_wanted(int argc, char *argv[])
 }
 
 /* A refusal before there is anything to send; where a report was asked for it is a report as well. */
-static int refuse(struct mail_params *p, int argc, char *argv[], const struct err *e)
+static int refuse(struct mail_params *p, const struct telling *how, int argc, char *argv[],
+		  const struct err *e)
 {
 	CLEANUP(report_clear) struct report report = {0};
 
 	report_error(&report, e);
 	if (p->report == REPORT_SILENT)
 		p->report = report_wanted(argc, argv);
-	return conclude(&report, p);
+	return conclude(&report, p, how);
 }
 
 int main(int argc, char *argv[])
 {
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	CLEANUP(mail_params_clear) struct mail_params params = {0};
+	struct telling how = {0};
 	int code, heard;
 
 	if (io_own_rights() < 0 || io_standard_fds() < 0) {
@@ -296,9 +445,9 @@ int main(int argc, char *argv[])
 	}
 	io_signals_init();
 	mail_params_init(&params);
-	code = run(&params, argc, argv, &e);
+	code = run(&params, &how, argc, argv, &e);
 	if (code < 0)
-		code = refuse(&params, argc, argv, &e);
+		code = refuse(&params, &how, argc, argv, &e);
 
 	heard = io_signal_heard;
 	if (heard) {                    /* die of it, as everybody's shell expects */

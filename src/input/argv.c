@@ -315,6 +315,7 @@ bool input_word_is_json(const struct param *which, const char *word)
 {
 	switch (which->type) {
 	case PARAM_STRS: case PARAM_RCPTS: case PARAM_FIELDS: case PARAM_CONTENT: case PARAM_ATTACHMENTS:
+	case PARAM_ALIASES:
 		break;
 	default:
 		if (!(which->flags & PARAM_JOINED))
@@ -376,7 +377,7 @@ static int take_action(struct invocation *inv, const struct param *p, const char
 {
 	static const struct { const char *name; enum mode mode; } modes[] = {
 		{"help", MODE_HELP}, {"version", MODE_VERSION}, {"print_params", MODE_PRINT_PARAMS},
-		{"print_schema", MODE_PRINT_SCHEMA},
+		{"print_schema", MODE_PRINT_SCHEMA}, {"check", MODE_CHECK},
 	};
 
 	if (!strcmp(p->name, "params")) {
@@ -385,6 +386,12 @@ static int take_action(struct invocation *inv, const struct param *p, const char
 		inv->params_file = word;
 		return 0;
 	}
+	if (!strcmp(p->name, "config")) {
+		inv->config_file = word;
+		return 0;
+	}
+	if (!strcmp(p->name, "as"))
+		return err_set(e, ERR_USAGE, "--as: must be the first argument");
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(p->name, modes[i].name))
 			continue;

@@ -98,7 +98,9 @@ static int take(struct mail_params *p, const char *entry, bool *ret_secret, stru
 	}
 	if (!which)
 		return unknown(name, len, e);
-	if (which->type == PARAM_ACTION || (which->flags & PARAM_NO_ENV))
+	if (which->type == PARAM_ACTION && !(which->flags & PARAM_NO_ENV))
+		return 0;       /* how to run: main() asks for it */
+	if (which->flags & PARAM_NO_ENV)
 		return err_set(e, ERR_USAGE, PREFIX "%.*s: cannot be set by a variable", (int)len, name);
 	if (form)
 		return input_secret_form(p, which, form, value, ORIGIN_ENV, e);

@@ -13,12 +13,25 @@ struct err;
 struct mail_params;
 struct value;
 
-enum mode { MODE_SEND, MODE_HELP, MODE_VERSION, MODE_PRINT_PARAMS, MODE_PRINT_SCHEMA };
+enum mode {
+	MODE_SEND, MODE_HELP, MODE_VERSION, MODE_PRINT_PARAMS, MODE_PRINT_SCHEMA,
+	MODE_CHECK,             /* --check: the doctor */
+	MODE_SERVE,             /* -bs: SMTP on standard input and output */
+	MODE_VERIFY,            /* -bv: who would get it, without sending */
+	MODE_QUEUE,             /* -bp, mailq: there is no queue to list */
+	MODE_NOTHING,           /* -bi, newaliases, -q: done by doing nothing */
+};
+
+/* Whose grammar the arguments have: by the name the program is run under, or --as=NAME as first argument. */
+enum personality { AS_MAILCHUTE, AS_SENDMAIL, AS_MAIL, AS_MAILQ, AS_NEWALIASES };
 
 /* How to run, as opposed to what to send: the PARAM_ACTION rows. Strings point into argv. */
 struct invocation {
 	enum mode mode;
 	const char *params_file;        /* --params FILE; "-": standard input; NULL: none */
+	const char *config_file;        /* --config FILE; "": none; NULL: where it usually is */
+	enum personality as;
+	bool silent;                    /* sendmail's -oeq: the exit code alone tells */
 };
 
 /*
@@ -29,6 +42,20 @@ struct invocation {
  */
 int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *argv[],
 	       struct err *e) MUST_CHECK;
+
+/*
+ * By the base name of argv[0] (sendmail, mail, mailx, Mail, mailq, newaliases), or by "--as=NAME" or "--as NAME"
+ * as first argument, which is then to be skipped: *ret_skip words. ERR_USAGE for a NAME that is none.
+ */
+int input_personality(enum personality *ret, int *ret_skip, int argc, char *argv[], struct err *e) MUST_CHECK;
+/*
+ * The grammars of sendmail(8), and of mail(1) as it sends. @argv[0] is a name, the words behind it are the
+ * arguments (--as is gone). They store like input_argv(), with ORIGIN_ARGV. mailq and newaliases take
+ * sendmail's grammar in their mode.
+ */
+int input_sendmail(struct mail_params *p, struct invocation *ret, int argc, char *argv[],
+		   struct err *e) MUST_CHECK;
+int input_mail(struct mail_params *p, struct invocation *ret, int argc, char *argv[], struct err *e) MUST_CHECK;
 
 /*
  * MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the

@@ -53,7 +53,7 @@ static int send_out(struct report *r, struct transport **ret, const struct mail_
 }
 
 static int deliver(struct report *r, struct transport **ret, const struct mail_params *p,
-		   const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
+		   struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
 {
 	CLEANUP(envelope_clear) struct envelope env = {0};
 	CLEANUP(message_freep) struct message *m = NULL;
@@ -63,7 +63,7 @@ static int deliver(struct report *r, struct transport **ret, const struct mail_p
 	if (envelope_from_params(&env, p, e) < 0)
 		return -1;
 	report_init(r, &env);
-	if (message_from_params(&m, p, sys, e) < 0)
+	if (message_from_params(&m, taken, p, sys, e) < 0)
 		return -1;
 	snprintf(r->message_id, sizeof(r->message_id), "%s", m->message_id);
 	if (p->dry_run || p->output)
@@ -72,11 +72,11 @@ static int deliver(struct report *r, struct transport **ret, const struct mail_p
 }
 
 int deliver_now(struct report *ret, struct transport **ret_transport, const struct mail_params *p,
-		const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
+		struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
 {
 	*ret = (struct report){0};
 	*ret_transport = NULL;
-	if (deliver(ret, ret_transport, p, sys, hooks, e) == 0)
+	if (deliver(ret, ret_transport, p, taken, sys, hooks, e) == 0)
 		return 0;
 	report_error(ret, e);
 	return -1;

@@ -510,14 +510,10 @@ static int compose(struct composed *c, struct err *e)
 	return 0;
 }
 
-int message_from_params(struct message **ret, const struct mail_params *p, const struct sysinfo *sys,
-			struct err *e)
+static int message_composed(struct message **ret, const struct mail_params *p, const struct sysinfo *sys,
+		     struct err *e)
 {
-	struct composed *c;
-
-	if (p->message_file)
-		return message_ready(ret, p, sys, e);
-	c = xcalloc(1, sizeof(*c));
+	struct composed *c = xcalloc(1, sizeof(*c));
 	c->message.ops = &composed_ops;
 	c->leaves_end = &c->leaves;
 	c->p = p;
@@ -531,4 +527,12 @@ int message_from_params(struct message **ret, const struct mail_params *p, const
 	}
 	*ret = &c->message;
 	return 0;
+}
+
+int message_from_params(struct message **ret, struct ready **taken, const struct mail_params *p,
+			const struct sysinfo *sys, struct err *e)
+{
+	if (ready_asked(p))
+		return message_ready(ret, taken, p, sys, e);
+	return message_composed(ret, p, sys, e);
 }

@@ -23,6 +23,7 @@
 #include "mime/ready_plan.h"
 #include "mime/ready_source.h"
 #include "model/mail_params.h"
+#include "model/params_impl.h"
 #include "text/header.h"
 
 #include <stdlib.h>
@@ -35,15 +36,25 @@ struct ready {
 	struct message message;
 	struct content content;         /* message_file */
 	struct leaf *leaf;              /* where its octets are */
+	struct source *raw;             /* being read: the header is, the body is not yet */
+	struct lines lines;
 	struct block block;             /* its header as read */
 	struct ready_plan plan;
 	struct buf head, head_seven;    /* with the empty line behind */
 };
 
-static void ready_free(struct message *m)
+static void done_reading(struct ready *r)
+{
+	lines_clear(&r->lines);
+	source_free(r->raw);
+	r->raw = NULL;
+}
+
+static void ready_free_message(struct message *m)
 {
 	struct ready *r = (struct ready *)m;
 
+	done_reading(r);
 	leaf_free(r->leaf);
 	block_clear(&r->block);
 	ready_plan_clear(&r->plan);
@@ -73,7 +84,7 @@ static int ready_verify(struct message *m, struct err *e)
 }
 
 static const struct message_ops ready_ops = {
-	.open = ready_open, .verify = ready_verify, .free = ready_free,
+	.open = ready_open, .verify = ready_verify, .free = ready_free_message,
 };
 
 /* Reading. */
@@ -129,24 +140,25 @@ static int check_once(const struct block *b, struct err *e)
 	return 0;
 }
 
-static int read_all(struct ready *r, struct err *e)
+static int read_begin(struct ready *r, struct err *e)
 {
-	CLEANUP(source_freep) struct source *raw = NULL;
-	struct lines lines;
-	int rc;
-
-	if (leaf_raw(r->leaf, &raw, e) < 0)
+	if (leaf_raw(r->leaf, &r->raw, e) < 0)
 		return -1;
-	lines_init(&lines, raw);
-	rc = read_header(r, &lines, e);
-	if (rc == 0)
-		rc = check_once(&r->block, e);
-	if (rc == 0)
-		rc = ready_plan_make(&r->plan, &lines, &r->block, e);
-	lines_clear(&lines);
-	if (rc == 0 && r->plan.unmeasured)
-		rc = source_rewind(raw, e) < 0 ? -1 : ready_measure(&r->plan, raw, e);
-	return rc;
+	lines_init(&r->lines, r->raw);
+	if (read_header(r, &r->lines, e) < 0)
+		return -1;
+	return check_once(&r->block, e);
+}
+
+static int read_body(struct ready *r, struct err *e)
+{
+	if (ready_plan_make(&r->plan, &r->lines, &r->block, e) < 0)
+		return -1;
+	if (r->plan.unmeasured &&
+	    (source_rewind(r->raw, e) < 0 || ready_measure(&r->plan, r->raw, e) < 0))
+		return -1;
+	done_reading(r);
+	return 0;
 }
 
 /* The header. */
@@ -300,14 +312,31 @@ static void state_needs(struct ready *r)
 			    (int64_t)(r->head_seven.len + ready_plan_size(&r->plan, true)) + tail_seven : -1;
 }
 
+/* Taking in. */
+
+bool ready_asked(const struct mail_params *p)
+{
+	return p->message_file || p->message.kind != CONTENT_NONE;
+}
+
+/* Its name in errors. */
+static int wrap(const struct mail_params *p, struct err *e)
+{
+	if (p->message_file && strcmp(p->message_file, "-"))
+		return err_wrap(e, "message_file '%s'", p->message_file);
+	return err_wrap(e, "the message");
+}
+
 /* message_file as a content: "-" is standard input; a path from JSON or data stays beneath files_dir. */
 static void ready_content(struct ready *r, const struct mail_params *p)
 {
 	r->content = (struct content){ .kind = CONTENT_FILE, .path = p->message_file,
 				       .confined = mail_params_confined(p, "message_file") };
+	if (p->message.kind != CONTENT_NONE)
+		r->content = p->message;
 }
 
-static int ready_make(struct ready *r, const struct mail_params *p, const struct sysinfo *sys, struct err *e)
+static int take(struct ready *r, const struct mail_params *p, struct err *e)
 {
 	struct taken_fds taken = {0};
 	/* Even with stream: nothing can be said of a message before it is read. */
@@ -320,23 +349,56 @@ static int ready_make(struct ready *r, const struct mail_params *p, const struct
 	free(taken.fd);
 	if (rc < 0)
 		return -1;
-	if (read_all(r, e) < 0 || make_headers(r, p, sys, e) < 0)
-		return err_wrap(e, "message_file '%s'", p->message_file);
-	state_needs(r);
-	return 0;
+	return read_begin(r, e) < 0 ? wrap(p, e) : 0;
 }
 
-int message_ready(struct message **ret, const struct mail_params *p, const struct sysinfo *sys, struct err *e)
+int ready_take(struct ready **ret, const struct mail_params *p, struct err *e)
 {
-	struct ready *r = xcalloc(1, sizeof(*r));
+	CLEANUP(ready_freep) struct ready *r = xcalloc(1, sizeof(*r));
 
 	r->message.ops = &ready_ops;
 	r->head = r->head_seven = (struct buf)BUF_INIT(HEAD_MAX);
 	block_init(&r->block);
-	if (ready_make(r, p, sys, e) < 0) {
-		message_free(&r->message);
+	if (take(r, p, e) < 0)
 		return -1;
+	*ret = r;
+	r = NULL;
+	return 0;
+}
+
+void ready_found(const struct ready *r, struct found *ret)
+{
+	static const char *const recipients[] = { "To", "Cc", "Bcc" };
+
+	ret->is = true;
+	ret->from = block_value(&r->block, "From");
+	ret->sender = block_value(&r->block, "Sender");
+	for (size_t i = 0; i < ARRAY_SIZE(recipients); i++) {
+		char *value = block_value(&r->block, recipients[i]);
+
+		if (value)
+			strlist_add(&ret->rcpts, value);
 	}
+}
+
+void ready_free(struct ready *r)
+{
+	if (r)
+		message_free(&r->message);
+}
+
+int message_ready(struct message **ret, struct ready **taken, const struct mail_params *p,
+		  const struct sysinfo *sys, struct err *e)
+{
+	CLEANUP(ready_freep) struct ready *r = *taken;
+
+	*taken = NULL;
+	if (!r && ready_take(&r, p, e) < 0)
+		return -1;
+	if (read_body(r, e) < 0 || make_headers(r, p, sys, e) < 0)
+		return wrap(p, e);
+	state_needs(r);
 	*ret = &r->message;
+	r = NULL;
 	return 0;
 }

@@ -26,6 +26,7 @@ struct envelope {
 	int ret;                    /* 0, 1 FULL, 2 HDRS (RFC 3461 4.3) */
 	char *envid;                /* xtext; NULL: none */
 	bool require_tls;           /* RFC 8689 */
+	bool dsn_optional;          /* where DSN is not offered it is sent without */
 	struct rcpt *rcpt;          /* unique (addr_same), in the order first named */
 	size_t n_rcpt;              /* at least 1 */
 };

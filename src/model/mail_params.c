@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/xalloc.h"
+#include "model/local_names.h"
 #include "model/params_impl.h"
 #include "text/header.h"
 
@@ -205,6 +206,8 @@ void mail_params_init(struct mail_params *p)
 	p->server.timeout = 60;
 	p->server.dot_timeout = 600;
 	p->server.max_rcpt = 1000;
+	p->server.retry_delay = 10;
+	p->message.fd = -1;
 }
 
 enum origin param_origin(const struct mail_params *p, const char *name)
@@ -234,7 +237,7 @@ void param_clear(struct mail_params *p, const struct param *which)
 	case PARAM_STR: free(*(char **)field); *(char **)field = NULL; break;
 	case PARAM_STRS: strlist_clear(field); break;
 	case PARAM_RCPTS: rcpts_clear(field); break;
-	case PARAM_FIELDS: fields_clear(field); break;
+	case PARAM_FIELDS: case PARAM_ALIASES: fields_clear(field); break;
 	case PARAM_CONTENT:
 		part_params_free(*(struct part_params **)field);
 		*(struct part_params **)field = NULL;
@@ -266,7 +269,7 @@ bool param_has_value(const struct mail_params *p, const struct param *which)
 	case PARAM_STR: return *(char *const *)field != NULL;
 	case PARAM_STRS: return ((const struct strlist *)field)->count > 0;
 	case PARAM_RCPTS: return ((const struct rcpts *)field)->count > 0;
-	case PARAM_FIELDS: return ((const struct fields *)field)->count > 0;
+	case PARAM_FIELDS: case PARAM_ALIASES: return ((const struct fields *)field)->count > 0;
 	case PARAM_CONTENT: return *(struct part_params *const *)field != NULL;
 	case PARAM_ATTACHMENTS: return ((const struct attachments *)field)->count > 0;
 	case PARAM_SECRET: return ((const struct secret *)field)->kind != SECRET_NONE;
@@ -283,6 +286,13 @@ static void servers_clear(struct server_params *s)
 		free(s->list[i].label);
 	}
 	free(s->list);
+}
+
+static void found_clear(struct found *f)
+{
+	free(f->from);
+	free(f->sender);
+	strlist_clear(&f->rcpts);
 }
 
 void mail_params_clear(struct mail_params *p)
@@ -303,6 +313,15 @@ void mail_params_clear(struct mail_params *p)
 	addressees_clear(&p->bcc_boxes);
 	addressees_clear(&p->rcpt_boxes);
 	addressees_clear(&p->reply_to_boxes);
+	addressees_clear(&p->found_boxes);
+	mailbox_clear(&p->force_from_box);
+	content_clear(&p->message);
+	found_clear(&p->found);
+	strlist_clear(&p->bound_to);
+	local_names_free(p->names);
+	free(p->original_from);
+	free(p->original_to);
+	free(p->original_cc);
 	mail_params_init(p);
 }
 

@@ -32,6 +32,7 @@ const char *origin_name(enum origin o);         /* "default", "environment" ...,
 enum tls_mode { TLS_NEVER, TLS_IF_OFFERED, TLS_STARTTLS, TLS_IMPLICIT };
 enum tls_version { TLS_1_0, TLS_1_1, TLS_1_2, TLS_1_3 };
 enum report_format { REPORT_SILENT, REPORT_TEXT, REPORT_JSON };
+enum log_format { LOG_TEXT, LOG_JSON };
 enum ip_version { IP_ANY, IP_4, IP_6 };
 enum auth_mech {                                /* bits of server_params.mechanisms */
 	AUTH_PLAIN = 1 << 0, AUTH_LOGIN = 1 << 1, AUTH_CRAM_MD5 = 1 << 2, AUTH_DIGEST_MD5 = 1 << 3,
@@ -123,11 +124,24 @@ struct server_params {
 	unsigned connect_timeout, timeout, dot_timeout, max_time;  /* seconds; max_time 0: none */
 	uint64_t limit_rate;    /* octets a second; 0: none */
 	unsigned max_rcpt;
+	unsigned retries, retry_delay;  /* seconds before the first, doubled before each further one */
 	/* by mail_params_finish() */
 	struct server *list; size_t n_list;
 	unsigned mechanisms;    /* enum auth_mech bits allowed */
 	bool has_credentials;   /* username, or auth names EXTERNAL */
 };
+
+/*
+ * What a ready message says of itself, as far as params depend on it: filled from its header by ready_found()
+ * (mime/ready.h) before mail_params_finish(). Values unfolded, else as they stand.
+ */
+struct found {
+	bool is;                        /* there is a ready message, and this is its header */
+	char *from, *sender;            /* of the Resent- block where there is one; NULL: no such field */
+	struct strlist rcpts;           /* To, Cc, Bcc, or those of the first Resent- block alone */
+};
+
+struct local_names;
 
 struct mail_params {
 	/* as asked for */
@@ -137,6 +151,9 @@ struct mail_params {
 	struct strlist reply_to;
 	struct fields headers;
 	char *auto_submitted;
+	char *account, *from_name, *force_from, *mail_domain, *aliases_file;
+	struct fields aliases;          /* name, address list */
+	bool read_recipients;
 	int priority;           /* 0 none, 1 high, 3 normal, 5 low */
 	char *dsn_notify, *dsn_envid;
 	int dsn_return;         /* 0 none, 1 FULL, 2 HDRS */
@@ -145,11 +162,20 @@ struct mail_params {
 	char *body_file, *html, *html_file, *message_file, *charset, *files_dir;
 	int encoding;           /* enum cte */
 	struct attachments attachments;
-	bool stream;
+	bool stream, ignore_dots, require_end, skip_empty;
 	int report;             /* enum report_format */
 	bool dry_run, quiet;
 	bool verbose;
-	char *output;
+	char *output, *log;
+	int log_format;         /* enum log_format */
+
+	/* not settings: what the traditional grammars say besides, and job/ on the way */
+	struct content message; /* a ready message that is no file: kind NONE, or instead of message_file */
+	bool headless;          /* a ready message without any field is a text (sendmail with recipients) */
+	bool dsn_optional;      /* a server without DSN gets the message all the same (sendmail's -N, -R, -V) */
+	bool probing;           /* --check: there is no message, and perhaps no recipient */
+	struct found found;
+	struct strlist bound_to;        /* the servers named beside the configuration's credentials, as written */
 
 	unsigned char origin[PARAM_MAX];        /* enum origin, by param id */
 	/* where a JSON text set it; file NULL: nowhere */
@@ -157,6 +183,10 @@ struct mail_params {
 
 	/* by mail_params_finish(): parsed, checked */
 	struct mailbox from_box, sender_box, envelope_from_box;         /* local NULL: none */
+	struct mailbox force_from_box;
+	struct addressees found_boxes;          /* of found.rcpts, with read_recipients: local names resolved */
+	char *original_from, *original_to, *original_cc; /* composed: what a rewritten header said; NULL: as it is */
+	struct local_names *names;              /* never NULL once finished */
 	struct addressees to_boxes, cc_boxes, bcc_boxes, rcpt_boxes;
 	struct addressees reply_to_boxes;
 	bool to_groups, cc_groups;              /* a group is in the text: the header keeps the text */
@@ -189,6 +219,21 @@ const char *mail_params_stdin(const struct mail_params *p);
  */
 int mail_params_set(struct mail_params *p, const struct param *which, const struct value *value,
 		    enum origin o, const char *file, struct err *e) MUST_CHECK;
+
+/*
+ * @dst (not initialised) as asked for what @src was asked for: every setting with its origin and place, and what
+ * is not a setting but found, before mail_params_finish(). Both are then independent of each other.
+ */
+void mail_params_copy(struct mail_params *dst, const struct mail_params *src);
+/* Forget what @o set: those settings are their defaults again. For the configuration's second layer. */
+void mail_params_drop(struct mail_params *p, enum origin o);
+
+/*
+ * What is allowed together, as far as no file has to be read for it: body and body_file, message_file and what
+ * composes, files_dir, descriptors. mail_params_finish() begins with it; who must wait for standard input
+ * before that calls it first. ERR_USAGE, or the class of the setting's origin.
+ */
+int mail_params_settle(struct mail_params *p, struct err *e) MUST_CHECK;
 
 /*
  * Fill defaults, decide what is allowed together, parse the addresses, work out the servers. @sys for the

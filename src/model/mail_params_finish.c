@@ -628,11 +628,18 @@ static int finish_sender(struct mail_params *p, const struct sysinfo *sys, struc
  * The whole.
  */
 
-int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct err *e)
+int mail_params_settle(struct mail_params *p, struct err *e)
 {
 	if (settle_pair(p, "body", "body_file", e) < 0 || settle_pair(p, "html", "html_file", e) < 0)
 		return -1;
 	if (settle_ready_message(p, e) < 0 || check_files_dir(p, e) < 0 || check_descriptors(p, e) < 0)
+		return -1;
+	return 0;
+}
+
+int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct err *e)
+{
+	if (mail_params_settle(p, e) < 0)
 		return -1;
 	if (p->verbose && p->quiet && param_origin(p, "verbose") == param_origin(p, "quiet"))
 		return err_set(e, ERR_USAGE, "verbose and quiet contradict each other");

@@ -234,7 +234,7 @@ static void print_value(struct json_out *j, const struct param *which, const voi
 		break;
 	case PARAM_STRS: print_strs(j, key, field); break;
 	case PARAM_RCPTS: print_rcpts(j, key, field); break;
-	case PARAM_FIELDS: print_fields(j, key, field); break;
+	case PARAM_FIELDS: case PARAM_ALIASES: print_fields(j, key, field); break;
 	case PARAM_CONTENT: print_body(j, key, *(struct part_params *const *)field); break;
 	case PARAM_ATTACHMENTS: print_attachments(j, key, field); break;
 	case PARAM_SECRET: print_secret(j, key, field); break;

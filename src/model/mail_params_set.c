@@ -21,6 +21,7 @@ static int (*const read_type_of[])(const struct reader *r, const struct value *v
 	[PARAM_ENUM] = read_enum,         [PARAM_STR] = read_str,       [PARAM_STRS] = read_strs,
 	[PARAM_RCPTS] = read_rcpts,       [PARAM_FIELDS] = read_fields, [PARAM_CONTENT] = read_part_tree,
 	[PARAM_ATTACHMENTS] = read_attachments, [PARAM_SECRET] = read_secret,
+	[PARAM_ALIASES] = read_aliases,
 };
 
 /* Move the items of @from behind those of @to; every list has this shape. */
@@ -42,7 +43,9 @@ static bool append(const struct param *which, void *field, union field_of *new)
 	switch (which->type) {
 	case PARAM_STRS: LIST_MOVE((struct strlist *)field, &new->strs, MAX_STRINGS, fits); break;
 	case PARAM_RCPTS: LIST_MOVE((struct rcpts *)field, &new->rcpts, MAX_ADDRESSES, fits); break;
-	case PARAM_FIELDS: LIST_MOVE((struct fields *)field, &new->fields, MAX_FIELDS, fits); break;
+	case PARAM_FIELDS: case PARAM_ALIASES:
+		LIST_MOVE((struct fields *)field, &new->fields, MAX_FIELDS, fits);
+		break;
 	case PARAM_ATTACHMENTS:
 		LIST_MOVE((struct attachments *)field, &new->attachments, MAX_PARTS, fits);
 		break;
@@ -54,7 +57,7 @@ static bool append(const struct param *which, void *field, union field_of *new)
 static bool is_list(const struct param *which)
 {
 	return which->type == PARAM_STRS || which->type == PARAM_RCPTS || which->type == PARAM_FIELDS ||
-	       which->type == PARAM_ATTACHMENTS;
+	       which->type == PARAM_ATTACHMENTS || which->type == PARAM_ALIASES;
 }
 
 static size_t size_of(const struct param *which)
@@ -66,6 +69,7 @@ static size_t size_of(const struct param *which)
 		[PARAM_RCPTS] = sizeof(struct rcpts), [PARAM_FIELDS] = sizeof(struct fields),
 		[PARAM_CONTENT] = sizeof(struct part_params *),
 		[PARAM_ATTACHMENTS] = sizeof(struct attachments), [PARAM_SECRET] = sizeof(struct secret),
+		[PARAM_ALIASES] = sizeof(struct fields),
 	};
 
 	return size[which->type];

@@ -26,6 +26,7 @@ enum param_type {
 	PARAM_CONTENT,          /* struct part_params: the body, any depth */
 	PARAM_ATTACHMENTS,      /* struct attachments; path, object, or list of them */
 	PARAM_SECRET,           /* struct secret */
+	PARAM_ALIASES,          /* struct fields: local name, its addresses as an address list; object; flag "name: list" */
 	PARAM_ACTION,           /* how to run, not what to send: input_argv() keeps it (struct invocation) */
 };
 
@@ -37,6 +38,11 @@ enum param_flags {
 	PARAM_MASKED   = 1 << 4,        /* may hold credentials (proxy URL): masked when printed */
 	PARAM_ALWAYS_DATA = 1 << 5,     /* a malformed value is 65 whatever its origin */
 	PARAM_JOINED   = 1 << 6,        /* PARAM_STR that takes a list of strings too, joined by a space */
+	/*
+	 * Credentials, and what lowers the guard of TLS. From the configuration they are for the server named
+	 * beside them, and for no other: mail_params_finish() drops them where a higher origin names another.
+	 */
+	PARAM_BOUND    = 1 << 7,
 };
 
 enum param_group { GROUP_SERVER, GROUP_ENVELOPE, GROUP_HEADERS, GROUP_BODY, GROUP_OUTPUT };

@@ -78,4 +78,5 @@ int read_rcpts(const struct reader *r, const struct value *v, union field_of *f)
 int read_fields(const struct reader *r, const struct value *v, union field_of *f) MUST_CHECK;
 int read_part_tree(const struct reader *r, const struct value *v, union field_of *f) MUST_CHECK;
 int read_attachments(const struct reader *r, const struct value *v, union field_of *f) MUST_CHECK;
+int read_aliases(const struct reader *r, const struct value *v, union field_of *f) MUST_CHECK;
 int read_secret(const struct reader *r, const struct value *v, union field_of *f) MUST_CHECK;

@@ -167,3 +167,8 @@ int read_fields(const struct reader *r, const struct value *v, union field_of *f
 {
 	return read_fields_value(&(struct fields_reader){ r, &f->fields, true }, v);
 }
+
+int read_aliases(const struct reader *r, const struct value *v, union field_of *f)
+{
+	return reader_wrong_type(r, v, "an object of names");
+}

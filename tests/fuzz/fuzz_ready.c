@@ -24,7 +24,7 @@ static struct message *take(const void *mem, size_t len)
 	ml_file(path, mem, len);
 	p.message_file = path;
 	ml_state = 1;
-	if (message_ready(&m, &p, &ml_sys, &e) < 0) {
+	if (message_ready(&m, &(struct ready *){0}, &p, &ml_sys, &e) < 0) {
 		assert(e.class == ERR_DATA && e.text && *e.text);
 		m = NULL;
 	}

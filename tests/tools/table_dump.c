@@ -10,7 +10,7 @@
 
 static const char *const types[] = {
 	[PARAM_BOOL] = "bool", [PARAM_UINT] = "uint", [PARAM_SIZE] = "size", [PARAM_ENUM] = "enum", [PARAM_STR] = "str",
-	[PARAM_STRS] = "strs", [PARAM_RCPTS] = "rcpts", [PARAM_FIELDS] = "fields", [PARAM_CONTENT] = "content",
+	[PARAM_STRS] = "strs", [PARAM_RCPTS] = "rcpts", [PARAM_FIELDS] = "fields", [PARAM_ALIASES] = "aliases", [PARAM_CONTENT] = "content",
 	[PARAM_ATTACHMENTS] = "attachments", [PARAM_SECRET] = "secret", [PARAM_ACTION] = "action",
 };
 

@@ -56,7 +56,7 @@ static inline struct message *message_of_json(struct mail_params *p, const char 
 	mail_params_init(p);
 	if (input_json(p, "test", json, strlen(json), e) < 0 ||
 	    mail_params_finish(p, &sysinfo_fixed, e) < 0 ||
-	    message_from_params(&m, p, &sysinfo_fixed, e) < 0)
+	    message_from_params(&m, &(struct ready *){0}, p, &sysinfo_fixed, e) < 0)
 		return NULL;
 	return m;
 }

@@ -528,7 +528,7 @@ static void test_depth(void)
 	}
 	fixed_state = 1;
 	check_int(mail_params_finish(&p, &sysinfo_fixed, &e), 0);
-	check_int(message_from_params(&m, &p, &sysinfo_fixed, &e), 0);
+	check_int(message_from_params(&m, &(struct ready *){0}, &p, &sysinfo_fixed, &e), 0);
 	if (m && message_open(m, false, &s, &e) == 0) {
 		check_int(drain_by(s, 65536, &got, &e), 0);
 		check_int(got.len, m->needs.size);
