@@ -216,6 +216,86 @@ def bench_memory(place):
 		table(["sender", "1 KiB", f"{MIB} MiB"], [[n, *v] for n, v in rows.items()]))
 
 
+# Ready messages, as sendmail -t gets them.
+
+def ready_file(place, size):
+	"""A text message of @size octets: its lines have 76 columns, as an encoded attachment has."""
+	path, line = place.file(f"{size}.eml"), b"x" * 76 + b"\n"
+	block = line * (1 << 14)
+	with open(path, "wb") as f:
+		f.write(who.message().replace(b"\r\n", b"\n"))
+		while f.tell() < size:
+			f.write(block[:size - f.tell()])
+	return path
+
+
+def ready_field(place, port, path):
+	"""{name: (command, standard input)} of those who take the recipients from the message."""
+	ours = [place.mailchute, "--server", f"smtp://127.0.0.1:{port}", "-t", "-f", FROM]
+	field = {
+		"mailchute -t < file": (ours, path),
+		"cat file, mailchute -t": (["sh", "-c", 'cat "$0" | "$@"', path, *ours], None),
+		"msmtp -t < file": (who.msmtp(place, port, ["-t"]), path),
+		"curl -T file": (who.curl(place, port, TO, ready=path), None),
+	}
+	return {name: c for name, c in field.items() if shutil.which(c[0][0])}
+
+
+def bench_ready(place):
+	small, big = 10 * 1000 * 1000, MIB << 20
+	text = prose(f"""A ready message of 10 MB, and one of {MIB} MiB, on standard input to the sink, recipients from its
+		To field (curl: named); rounds in turn. Peak memory is the largest process's. Aim: flat, under 16 MiB.""")
+	for size, rounds in ((small, 11), (big, BIG_ROUNDS)):
+		path = ready_file(place, size)
+		try:
+			with Sink(place) as sink:
+				field = ready_field(place, sink.port, path)
+				uses = round_robin(place, field, rounds, warmup=1 if size == small else 0)
+				sessions = check_sessions(sink, (rounds + (size == small)) * len(field))
+			if min(s["octets"] for s in sessions) < size:
+				raise Failure("a message came short")
+		finally:
+			os.unlink(path)
+		text += f"{size // 1000000} MB:\n\n" + table(RATE_HEAD, rates(uses, size, "mailchute -t < file")) + "\n\n"
+	return text.rstrip()
+
+
+# Start-up with a configuration.
+
+def config_file(place, accounts):
+	"""A configuration of so many accounts, each with the settings that people have in one."""
+	account = lambda i: {"server": f"mail{i}.example.net:587", "username": f"user{i}", "from": f"user{i}@d{i}.example",
+			     "password": {"command": f"pass show mail{i}"}, "match": [f"*@d{i}.example"]}
+	config = {"mail_domain": "example.org", "aliases": {"root": "admin@example.org"},
+		  "accounts": {f"account{i}": account(i) for i in range(accounts)}}
+	path = place.file(f"config{accounts}.json", json.dumps(config, indent=2).encode())
+	os.chmod(path, 0o600)
+	return path
+
+
+def bench_config(place):
+	with Sink(place) as sink:
+		send = who.mailchute(place, sink.port, TO)
+		field = {"no configuration": ([*send, "--config", ""], None)}
+		for n in (1, 20, 200):
+			field[f"{n} account{'s' if n > 1 else ''}"] = ([*send, "--config", config_file(place, n)], None)
+		uses = round_robin(place, field, ROUNDS)
+		check_sessions(sink, (ROUNDS + 1) * len(field))
+	middle = median([u.wall for u in uses["no configuration"]])
+	rows = []
+	for name, list_of in uses.items():
+		wall = median([u.wall for u in list_of])
+		with Sink(place) as sink:
+			command = list(field[name][0])
+			command[2] = f"smtp://127.0.0.1:{sink.port}"
+			count = f"{instructions(place, command):.1f}" if shutil.which("valgrind") else "-"
+		rows.append([name, ms(wall), f"{(wall - middle) * 1e3:+.2f}", ratio(wall, middle), count,
+			     f"{max(u.peak for u in list_of):.1f}"])
+	return prose(f"""One small message to the sink, whole process, by the accounts that the configuration has ({ROUNDS}
+		rounds, in turn). All accounts are read and checked, whichever is used. Instructions by callgrind, in
+		millions.""") + table(["configuration", "median ms", "more ms", "ratio", "Mi", "peak MiB"], rows)
+
+
 # d. Many and deep.
 
 def params_file(place, name, params):
@@ -298,6 +378,8 @@ BENCHES = {
 	"bursts": ("Bursts of replies", bench_bursts),
 	"attachment": ("A large attachment", bench_attachment),
 	"memory": ("Peak memory", bench_memory),
+	"ready": ("Ready messages", bench_ready),
+	"config": ("Start-up with a configuration", bench_config),
 	"recipients": ("Many recipients", bench_recipients),
 	"deep": ("Deep multiparts", bench_deep),
 }
