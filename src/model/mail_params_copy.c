@@ -1,10 +1,174 @@
+/*
+ * Another mail_params that asks for the same: each setting is copied by its
+ * type, so that both can be finished and cleared apart. The settings of a
+ * whole origin forgotten, for a second layer of the same origin.
+ */
+
 #include "model/mail_params.h"
+
+#include "base/xalloc.h"
+#include "model/params_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void strlist_copy(struct strlist *to, const struct strlist *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		strlist_add(to, xstrdup(from->item[i]));
+}
+
+static void fields_copy(struct fields *to, const struct fields *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		fields_add(to, xstrdup(from->item[i].name), xstrdup(from->item[i].value));
+}
+
+static void rcpts_copy(struct rcpts *to, const struct rcpts *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct rcpt_param *r = &from->item[i];
+
+		to->item = list_more(to->item, to->count, &to->cap, sizeof(*to->item));
+		to->item[to->count++] = (struct rcpt_param){ .address = xstrdup(r->address),
+							     .notify = xstrdup(r->notify),
+							     .orcpt = xstrdup(r->orcpt) };
+	}
+}
+
+static void content_copy(struct content *to, const struct content *from)
+{
+	*to = *from;
+	to->data = from->data ? xmemdup0(from->data, from->len) : NULL;
+	to->path = xstrdup(from->path);
+}
+
+static void attachments_copy(struct attachments *to, const struct attachments *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct attachment *a = &from->item[i];
+		struct attachment *copy;
+
+		to->item = list_more(to->item, to->count, &to->cap, sizeof(*to->item));
+		copy = &to->item[to->count++];
+		copy->filename = xstrdup(a->filename);
+		copy->type = xstrdup(a->type);
+		copy->disposition = xstrdup(a->disposition);
+		copy->content_id = xstrdup(a->content_id);
+		copy->encoding = a->encoding;
+		copy->encoded = a->encoded;
+		content_copy(&copy->content, &a->content);
+		fields_copy(&copy->headers, &a->headers);
+	}
+}
+
+static struct part_params *part_copy_one(const struct part_params *from)
+{
+	struct part_params *to = part_params_new();
+
+	fields_copy(&to->headers, &from->headers);
+	content_copy(&to->content, &from->content);
+	to->encoded = from->encoded;
+	to->preamble = xstrdup(from->preamble);
+	to->epilogue = xstrdup(from->epilogue);
+	return to;
+}
+
+/* The tree in its own order, with the place in the copy kept beside: down, over to the next, or up; no stack. */
+static struct part_params *part_copy(const struct part_params *root)
+{
+	const struct part_params *from = root;
+	struct part_params *copy = root ? part_copy_one(root) : NULL, *to = copy;
+
+	while (from) {
+		if (from->first) {
+			from = from->first;
+			part_params_append(to, part_copy_one(from));
+			to = to->last;
+			continue;
+		}
+		while (from != root && !from->next) {
+			from = from->parent;
+			to = to->parent;
+		}
+		if (from == root)
+			break;
+		from = from->next;
+		part_params_append(to->parent, part_copy_one(from));
+		to = to->parent->last;
+	}
+	return copy;
+}
+
+static void setting_copy(struct mail_params *dst, const struct mail_params *src, const struct param *which)
+{
+	const void *from = param_field(src, which);
+	void *to = param_field(dst, which);
+
+	switch (which->type) {
+	case PARAM_BOOL: *(bool *)to = *(const bool *)from; break;
+	case PARAM_UINT: *(unsigned *)to = *(const unsigned *)from; break;
+	case PARAM_SIZE: *(uint64_t *)to = *(const uint64_t *)from; break;
+	case PARAM_ENUM: *(int *)to = *(const int *)from; break;
+	case PARAM_STR: *(char **)to = xstrdup(*(char *const *)from); break;
+	case PARAM_STRS: strlist_copy(to, from); break;
+	case PARAM_RCPTS: rcpts_copy(to, from); break;
+	case PARAM_FIELDS: case PARAM_ALIASES: fields_copy(to, from); break;
+	case PARAM_CONTENT: *(struct part_params **)to = part_copy(*(struct part_params *const *)from); break;
+	case PARAM_ATTACHMENTS: attachments_copy(to, from); break;
+	case PARAM_SECRET:
+		*(struct secret *)to = *(const struct secret *)from;
+		((struct secret *)to)->text = xstrdup(((const struct secret *)from)->text);
+		break;
+	case PARAM_ACTION: break;
+	}
+}
 
 void mail_params_copy(struct mail_params *dst, const struct mail_params *src)
 {
+	size_t n;
+	const struct param *table = param_table(&n);
+
 	mail_params_init(dst);
+	for (size_t i = 0; i < n; i++) {
+		setting_copy(dst, src, &table[i]);
+		dst->origin[i] = src->origin[i];
+		dst->place[i] = src->place[i];
+		dst->place[i].file = xstrdup(src->place[i].file);
+	}
+	content_copy(&dst->message, &src->message);
+	dst->headless = src->headless;
+	dst->dsn_optional = src->dsn_optional;
+	dst->probing = src->probing;
+	dst->found.is = src->found.is;
+	dst->found.from = xstrdup(src->found.from);
+	dst->found.sender = xstrdup(src->found.sender);
+	strlist_copy(&dst->found.rcpts, &src->found.rcpts);
+	strlist_copy(&dst->bound_to, &src->bound_to);
+}
+
+void param_reset(struct mail_params *p, const struct param *which)
+{
+	size_t id = param_id(which);
+	struct mail_params fresh;
+
+	if (which->type == PARAM_ACTION)
+		return;
+	mail_params_init(&fresh);
+	param_clear(p, which);
+	setting_copy(p, &fresh, which);         /* a default allocates nothing */
+	p->origin[id] = ORIGIN_DEFAULT;
+	free(p->place[id].file);
+	p->place[id].file = NULL;
+	p->place[id].line = p->place[id].column = 0;
 }
 
 void mail_params_drop(struct mail_params *p, enum origin o)
 {
+	size_t n;
+	const struct param *table = param_table(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (p->origin[i] == (unsigned char)o)
+			param_reset(p, &table[i]);
 }

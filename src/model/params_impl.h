@@ -33,6 +33,8 @@ static inline void *param_field(const struct mail_params *p, const struct param 
 
 /* Release the field of @which and make it empty. */
 void param_clear(struct mail_params *p, const struct param *which);
+/* The setting is its default again, set by nobody. */
+void param_reset(struct mail_params *p, const struct param *which);
 /* Something is in the field: set by whomever, or a default that is not empty. */
 bool param_has_value(const struct mail_params *p, const struct param *which);
 /* "" where there is no word for @value: a default that cannot be asked for. */
