@@ -90,15 +90,18 @@ static int add_rcpt(struct envelope *env, struct seen *seen, const struct addres
 
 static int add_lists(struct envelope *env, const struct mail_params *p, struct err *e)
 {
-	const struct addressees *all[] = { &p->to_boxes, &p->cc_boxes, &p->bcc_boxes };
+	const struct addressees *all[] = { &p->found_boxes, &p->rcpt_boxes, &p->to_boxes, &p->cc_boxes,
+					   &p->bcc_boxes };
 	const struct addressees *only[] = { &p->rcpt_boxes };
-	const struct addressees **list = p->rcpt_boxes.count ? only : all;
-	size_t n_lists = p->rcpt_boxes.count ? 1 : ARRAY_SIZE(all), total = 0;
+	/* with -t everybody who is named, wherever, gets it */
+	bool exact = p->rcpt_boxes.count && !p->read_recipients;
+	const struct addressees **list = exact ? only : all;
+	size_t n_lists = exact ? 1 : ARRAY_SIZE(all), total = 0;
 	CLEANUP(seen_clear) struct seen seen = {0};
 
 	for (size_t l = 0; l < n_lists; l++)
 		total += list[l]->count;
-	env->rcpt = xcalloc(total, sizeof(*env->rcpt));
+	env->rcpt = xcalloc(total ? total : 1, sizeof(*env->rcpt));
 	seen_init(&seen, total);
 	for (size_t l = 0; l < n_lists; l++)
 		for (size_t i = 0; i < list[l]->count; i++)

@@ -32,8 +32,10 @@ bool local_names_empty(const struct local_names *n);
  * What the recipient @m stands for. 1: the mailboxes are appended to @out (each once); 0: it stands for itself,
  * nothing is appended; -1: ERR_DATA, its alias goes to a command or a file, or is nested too deeply.
  */
-int local_names_recipient(const struct local_names *n, const struct mailbox *m, struct addressees *out,
+int local_names_recipient(struct local_names *n, const struct mailbox *m, struct addressees *out,
 			  struct err *e) MUST_CHECK;
+/* Without a domain, or at "localhost". */
+bool mailbox_is_local(const struct mailbox *m);
 /* The sender @m, in place: true where it was given the mail_domain. */
 bool local_names_sender(const struct local_names *n, struct mailbox *m);
 void local_names_free(struct local_names *n);

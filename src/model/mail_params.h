@@ -187,6 +187,7 @@ struct mail_params {
 	struct addressees found_boxes;          /* of found.rcpts, with read_recipients: local names resolved */
 	char *original_from, *original_to, *original_cc; /* composed: what a rewritten header said; NULL: as it is */
 	struct local_names *names;              /* never NULL once finished */
+	bool bound_dropped;                     /* the configuration's credentials are for another server */
 	struct addressees to_boxes, cc_boxes, bcc_boxes, rcpt_boxes;
 	struct addressees reply_to_boxes;
 	bool to_groups, cc_groups;              /* a group is in the text: the header keeps the text */

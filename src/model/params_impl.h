@@ -62,5 +62,19 @@ bool is_stdin_path(const char *path);
 
 /* mail_params_finish()'s share of the servers: list, mechanisms, has_credentials. */
 int server_params_finish(struct mail_params *p, struct err *e) MUST_CHECK;
+/* The host of one server's text, without port and scheme, or the path of its socket; malloc, "" for none. */
+char *server_host_of(const char *text);
 /* Every server is loopback, a Unix socket or LMTP: a bare local name has a meaning there. */
 bool server_params_local(const struct server_params *s);
+
+/* bound.c: what the configuration says of other servers than those that are used is dropped. */
+void bound_settle(struct mail_params *p);
+
+/* finish_words.c. NOTIFY_ bits of words; what ORCPT may be; every other word with a grammar. */
+int dsn_notify_read(unsigned *ret, const char *words, struct err *e) MUST_CHECK;
+int orcpt_check(const char *s, struct err *e) MUST_CHECK;
+int finish_words(struct mail_params *p, struct err *e) MUST_CHECK;
+
+/* finish_people.c. Both need p->names and the servers; the recipients p->notify as well. */
+int finish_recipients(struct mail_params *p, struct err *e) MUST_CHECK;
+int finish_sender(struct mail_params *p, const struct sysinfo *sys, struct err *e) MUST_CHECK;

@@ -2,9 +2,13 @@
 
 #include "model/params_read.h"
 
+#include "base/ascii.h"
+#include "base/buf.h"
 #include "base/xalloc.h"
 
 #include <string.h>
+
+enum { ALIAS_MAX = 16 << 20 };  /* octets of one name's addresses: some 400 000 of them */
 
 static int add_string(const struct reader *r, const struct value *v, struct strlist *l)
 {
@@ -168,7 +172,75 @@ int read_fields(const struct reader *r, const struct value *v, union field_of *f
 	return read_fields_value(&(struct fields_reader){ r, &f->fields, true }, v);
 }
 
+/*
+ * Aliases: {"name": "address, address" or ["address", ...]}, or the word "name: address, address".
+ */
+
+static int check_alias_name(const struct reader *r, const struct value *v, const char *name, size_t len)
+{
+	if (!len || memchr(name, '@', len))
+		return reader_fail(r, v, "an alias is for a name without @domain");
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f || name[i] == ':')
+			return reader_fail(r, v, "an alias is for a name without blanks and control characters");
+	return 0;
+}
+
+static int read_alias_word(const struct reader *r, const struct value *v, struct fields *to)
+{
+	const char *colon = strchr(v->str, ':'), *targets;
+	size_t len = colon ? (size_t)(colon - v->str) : 0;
+
+	if (!colon)
+		return reader_fail(r, v, "must be 'name: address, address'");
+	while (len && is_blank(v->str[len - 1]))
+		len--;
+	if (check_alias_name(r, v, v->str, len) < 0)
+		return -1;
+	targets = colon + 1 + strspn(colon + 1, " \t");
+	if (!*targets)
+		return reader_fail(r, v, "must be 'name: address, address'");
+	fields_add(to, xmemdup0(v->str, len), xstrdup(targets));
+	return 0;
+}
+
+static int read_targets(const struct reader *r, const struct value *v, char **ret)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(ALIAS_MAX);
+
+	if (value_is_string(v))
+		return read_line(r, v, ret);
+	if (v->type != VALUE_LIST || !v->first)
+		return reader_wrong_type(r, v, "an address or a list of them");
+	for (const struct value *item = v->first; item; item = item->next) {
+		CLEANUP(freep) char *target = NULL;
+
+		if (!value_is_string(item))
+			return reader_wrong_type(r, item, "an address");
+		if (read_line(r, item, &target) < 0)
+			return -1;
+		if ((item != v->first && buf_adds(&b, ", ") < 0) || buf_adds(&b, target) < 0)
+			return reader_fail(r, item, "too many addresses for one name");
+	}
+	*ret = buf_take(&b, NULL);
+	return 0;
+}
+
 int read_aliases(const struct reader *r, const struct value *v, union field_of *f)
 {
-	return reader_wrong_type(r, v, "an object of names");
+	if (v->type == VALUE_TEXT)
+		return read_alias_word(r, v, &f->fields);
+	if (v->type != VALUE_OBJECT)
+		return reader_wrong_type(r, v, "an object of names and their addresses");
+	for (const struct value *member = v->first; member; member = member->next) {
+		char *targets = NULL;
+
+		if (check_alias_name(r, member, member->key, strlen(member->key)) < 0 ||
+		    read_targets(r, member, &targets) < 0)
+			return -1;
+		fields_add(&f->fields, xstrdup(member->key), targets);
+		if (f->fields.count > MAX_FIELDS)
+			return reader_fail(r, member, "too many aliases");
+	}
+	return 0;
 }

@@ -514,3 +514,19 @@ bool server_params_local(const struct server_params *s)
 			return false;
 	return true;
 }
+
+char *server_host_of(const char *text)
+{
+	CLEANUP(freep) char *copy = xmalloc(strlen(text) + 1);
+	struct server_text st = {0};
+	size_t len = scheme_length(text);
+
+	for (size_t i = 0; len && i < ARRAY_SIZE(schemes); i++)
+		if (strlen(schemes[i].name) == len && !strncasecmp(text, schemes[i].name, len))
+			st.scheme = &schemes[i];
+	if (*text == '/')
+		return xstrdup(text);
+	if (st.scheme ? url_read(&st, text + len + 1, copy) : authority_read(&st, text))
+		return xstrdup("");
+	return st.path ? xstrdup(st.path) : xmemdup0(st.host, st.host_len);
+}
