@@ -330,15 +330,13 @@ static int check_stdin(const struct mail_params *p, const struct invocation *inv
 /* The arguments, in the grammar of the name we go by. */
 static int read_arguments(struct mail_params *p, struct invocation *inv, int argc, char *argv[], struct err *e)
 {
-	enum personality as;
 	int skip;
 
-	if (input_personality(&as, &skip, argc, argv, e) < 0)
+	if (input_personality(&inv->as, &skip, argc, argv, e) < 0)
 		return -1;
-	inv->as = as;
 	argc -= skip;
 	argv += skip;
-	switch (as) {
+	switch (inv->as) {
 	case AS_MAILCHUTE: return input_argv(p, inv, argc, argv, e);
 	case AS_MAIL: return input_mail(p, inv, argc, argv, e);
 	default: return input_sendmail(p, inv, argc, argv, e);
@@ -380,6 +378,8 @@ static int run(struct mail_params *p, struct telling *how, int argc, char *argv[
 	int code = read_inputs(p, &inv, &config, argc, argv, e);
 
 	*how = (struct telling){ inv.as, inv.silent };
+	if (inv.warning)
+		say("warning: ", inv.warning);
 	if (code < 0)
 		return -1;
 	if (inv.mode == MODE_NOTHING)

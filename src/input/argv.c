@@ -208,18 +208,14 @@ static int sendmail_option(const char *word, struct err *e)
 	char shown[SHOWN];
 
 	utf8_escape(shown, sizeof(shown), word, strlen(word));
-	return err_set(e, ERR_USAGE, "%s: mailchute does not take sendmail's options here (mailchute --help "
-		       "lists its own)",
-		       shown);
+	return err_set(e, ERR_USAGE, "%s: this is sendmail's option: with --as=sendmail as first argument all "
+		       "of them are taken (mailchute --help lists those of mailchute)", shown);
 }
 
 static int bad_letter(int letter, const char *word, struct err *e)
 {
 	char c = (char)letter, shown[16];
 
-	if (letter == 't')
-		return err_set(e, ERR_USAGE, "-t: recipients are not taken from the message; give it with "
-			       "--message-file - and each of them with --rcpt");
 	if (is_sendmail_letter(letter))
 		return sendmail_option(word, e);
 	utf8_escape(shown, sizeof(shown), &c, 1);
@@ -387,6 +383,8 @@ static int take_action(struct invocation *inv, const struct param *p, const char
 		return 0;
 	}
 	if (!strcmp(p->name, "config")) {
+		if (inv->config_file)
+			return err_set(e, ERR_USAGE, "--config: given twice; one file is read");
 		inv->config_file = word;
 		return 0;
 	}
@@ -437,7 +435,7 @@ static int take_failure(const struct flags *f, int found, const char *word, stru
 
 static int take_recipient(struct mail_params *p, const char *word, struct err *e)
 {
-	bool ready = mail_params_given(p, "message_file");
+	bool ready = mail_params_given(p, "message_file") || p->read_recipients;
 	const struct param *which = param_row(ready ? "rcpt" : "to");
 	CLEANUP(value_freep) struct value *v = value_text(word);
 	char shown[SHOWN];
@@ -453,11 +451,14 @@ static int take_recipient(struct mail_params *p, const char *word, struct err *e
 }
 
 /*
- * One step of getopt_long(). Words that are not flags are kept in @words: whether they are `to` or `rcpt` is
- * known at the end only. 1: the flags are at their end.
+ * What is known at the end only: words that are not flags are `to` or `rcpt`, and -f is `from` or, with -t, the
+ * envelope's sender.
  */
+struct kept { const char **word; size_t n_words; const char *f; };
+
+/* One step of getopt_long(). 1: the flags are at their end. */
 static int step(const struct flags *f, struct mail_params *p, struct invocation *inv, int argc, char *argv[],
-		const char **words, size_t *n_words, struct err *e)
+		struct kept *kept, struct err *e)
 {
 	/* A cluster of letters keeps the cursor on its word; getopt gives no other hold on it. */
 	int before = optind ? optind : 1, found, index = 0;
@@ -471,7 +472,11 @@ static int step(const struct flags *f, struct mail_params *p, struct invocation 
 	if (found == -1)
 		return 1;
 	if (found == WORD) {
-		words[(*n_words)++] = optarg;
+		kept->word[kept->n_words++] = optarg;
+		return 0;
+	}
+	if (found == 'f') {
+		kept->f = optarg;
 		return 0;
 	}
 	if (found == ':' || found == '?')
@@ -490,22 +495,35 @@ static int usage(struct err *e)
 		       "mailchute --help");
 }
 
+static int take_kept(struct mail_params *p, const struct kept *kept, struct err *e)
+{
+	const char *sender = p->read_recipients ? "envelope_from" : "from";
+
+	if (kept->f && input_word(p, param_row(sender), "-f", kept->f, ORIGIN_ARGV, e) < 0)
+		return -1;
+	for (size_t i = 0; i < kept->n_words; i++)
+		if (take_recipient(p, kept->word[i], e) < 0)
+			return -1;
+	return 0;
+}
+
 int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *argv[], struct err *e)
 {
 	CLEANUP(flags_clear) struct flags f = {0};
 	CLEANUP(freep) const char **words = NULL;
 	struct invocation inv = { .mode = MODE_SEND };
-	size_t n_words = 0;
+	struct kept kept = {0};
 	int r;
 
 	if (argc < 1 || !argv[0] || (argc == 1 && isatty(STDIN_FILENO)))
 		return usage(e);
 	words = xcalloc((size_t)argc, sizeof(*words));
+	kept.word = words;
 	flags_init(&f);
 	opterr = 0;
 	optind = 0;     /* GNU: start afresh */
 	do
-		r = step(&f, p, &inv, argc, argv, words, &n_words, e);
+		r = step(&f, p, &inv, argc, argv, &kept, e);
 	while (r == 0);
 	if (r < 0)
 		return -1;
@@ -514,14 +532,13 @@ int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *ar
 		return 0;
 	}
 	for (int i = optind; i < argc; i++)
-		words[n_words++] = argv[i];
+		kept.word[kept.n_words++] = argv[i];
 	/* Its abbreviation --file would take the place of --attach in silence. */
 	if (!inv.params_file && param_origin(p, "files_dir") == ORIGIN_ARGV)
 		return err_set(e, ERR_USAGE, "--files-dir: there is no params file (--params) whose files it "
 			       "could confine; --attach sends a file");
-	for (size_t i = 0; i < n_words; i++)
-		if (take_recipient(p, words[i], e) < 0)
-			return -1;
+	if (take_kept(p, &kept, e) < 0)
+		return -1;
 	*ret = inv;
 	return 0;
 }

@@ -32,6 +32,7 @@ struct invocation {
 	const char *config_file;        /* --config FILE; "": none; NULL: where it usually is */
 	enum personality as;
 	bool silent;                    /* sendmail's -oeq: the exit code alone tells */
+	const char *warning;            /* to be said, and no reason to stop; NULL: none */
 };
 
 /*

@@ -27,3 +27,8 @@ int input_word(struct mail_params *p, const struct param *which, const char *pla
 /* The secret @which from {@form: @word}; @form is one of secret_forms. */
 int input_secret_form(struct mail_params *p, const struct param *which, const char *form, const char *word,
 		      enum origin o, struct err *e) MUST_CHECK;
+
+struct invocation;
+/* Options of sendmail's alone, without a recipient among them: what mail(1) takes behind "--". */
+int input_sendmail_options(struct mail_params *p, struct invocation *inv, const char *program, int argc,
+			   char *argv[], struct err *e) MUST_CHECK;

@@ -59,11 +59,12 @@ static const struct { const char *words[WORDS]; int exit; const char *text; } re
 	{ {"--password", "hunter2"}, 64, NULL }, { {"--password"}, 64, NULL },
 	{ {"--oauth2-token=x"}, 64, "--oauth2-token: other users of this machine can read the command line; use "
 	  "--oauth2-token-file, --oauth2-token-command, --oauth2-token-env or --oauth2-token-fd" },
-	{ {"-bs"}, 64, "-bs: mailchute does not take sendmail's options here (mailchute --help lists its own)" },
+	{ {"-bs"}, 64, "-bs: this is sendmail's option: with --as=sendmail as first argument all of them are taken "
+	  "(mailchute --help lists those of mailchute)" },
 	{ {"-bp"}, 64, NULL }, { {"-be"}, 64, NULL }, { {"-oi"}, 64, NULL }, { {"-em"}, 64, NULL }, { {"-odb"}, 64, NULL },
 	{ {"-X/tmp/log", "a@b.example"}, 64, NULL }, { {"-C", "f"}, 64, NULL }, { {"-oQ/d"}, 64, NULL }, { {"-OQueueDirectory=/d"}, 64, NULL },
-	{ {"-D", "f"}, 64, NULL }, { {"-t"}, 64, "-t: recipients are not taken from the message; give it with --message-file - and each of them "
-	  "with --rcpt" }, { {"-i"}, 64, NULL }, { {"-oQ/tmp@x"}, 64, NULL },
+	{ {"-D", "f"}, 64, NULL }, { {"--config=a", "--config", "b"}, 64, "--config: given twice; one file is read" },
+	{ {"-v", "--as=sendmail"}, 64, "--as: must be the first argument" }, { {"-oQ/tmp@x"}, 64, NULL },
 	{ {"--help@x"}, 64, NULL },
 	{ {"--subject", "caf\xe9"}, 65, "--subject: not valid UTF-8 at octet 4" },
 	{ {"-s", "\xff"}, 65, "-s: not valid UTF-8 at octet 1" },
