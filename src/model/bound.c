@@ -8,6 +8,7 @@
 #include "model/params_impl.h"
 
 #include "base/xalloc.h"
+#include "model/value.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,4 +67,22 @@ void bound_settle(struct mail_params *p)
 		p->bound_dropped |= table[i].offset == offsetof(struct mail_params, server.username);
 		param_reset(p, &table[i]);
 	}
+}
+
+bool setting_is_bound(const struct param *which, const struct value *v)
+{
+	if (which->flags & PARAM_BOUND)
+		return true;
+	if (!strcmp(which->name, "starttls"))
+		return v->type == VALUE_BOOL && !v->boolean;
+	return !strcmp(which->name, "tls_min_version") && v->type == VALUE_STR &&
+	       (!strcmp(v->str, "1.0") || !strcmp(v->str, "1.1"));
+}
+
+void mail_params_bind(struct mail_params *p, const char *server)
+{
+	if (server)
+		strlist_add(&p->bound_to, xstrdup(server));
+	else
+		strlist_clear(&p->bound_to);
 }

@@ -229,6 +229,16 @@ void mail_params_copy(struct mail_params *dst, const struct mail_params *src);
 /* Forget what @o set: those settings are their defaults again. For the configuration's second layer. */
 void mail_params_drop(struct mail_params *p, enum origin o);
 
+/* The host of a server's text, without port and scheme, or the path of its socket; malloc, "" for none. */
+char *server_host_of(const char *text);
+/*
+ * Credentials and waivers (PARAM_BOUND): does @which with @v say one? starttls and tls_min_version do with some
+ * values.
+ */
+bool setting_is_bound(const struct param *which, const struct value *v);
+/* The configuration names @server (borrowed) beside its credentials: added to p->bound_to. NULL: forget them all. */
+void mail_params_bind(struct mail_params *p, const char *server);
+
 /*
  * What is allowed together, as far as no file has to be read for it: body and body_file, message_file and what
  * composes, files_dir, descriptors. mail_params_finish() begins with it; who must wait for standard input

@@ -62,8 +62,6 @@ bool is_stdin_path(const char *path);
 
 /* mail_params_finish()'s share of the servers: list, mechanisms, has_credentials. */
 int server_params_finish(struct mail_params *p, struct err *e) MUST_CHECK;
-/* The host of one server's text, without port and scheme, or the path of its socket; malloc, "" for none. */
-char *server_host_of(const char *text);
 /* Every server is loopback, a Unix socket or LMTP: a bare local name has a meaning there. */
 bool server_params_local(const struct server_params *s);
 
