@@ -13,8 +13,8 @@ struct err;
 struct mail_params;
 
 /*
- * Add what p->aliases_file has to p->aliases, behind what is there: a name that is in both keeps what the setting
- * `aliases` says. Nothing where no file is set. ERR_CONFIG (by the origin of the setting): the file cannot be
+ * Put what p->aliases_file has into p->file_aliases: a name that is in both keeps what the setting `aliases`
+ * says. Nothing where no file is set. ERR_CONFIG (by the origin of the setting): the file cannot be
  * read, "file:line: what".
  */
 int aliases_read(struct mail_params *p, struct err *e) MUST_CHECK;

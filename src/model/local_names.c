@@ -78,17 +78,19 @@ static void add_alias(struct local_names *n, const struct field *f)
 	n->slot[at] = (uint32_t)n->count;
 }
 
-static void take_aliases(struct local_names *n, const struct fields *aliases)
+static void take_aliases(struct local_names *n, const struct fields *aliases, const struct fields *behind)
 {
-	size_t cap = 16;
+	size_t cap = 16, total = aliases->count + behind->count;
 
-	while (cap < aliases->count * 2)
+	while (cap < total * 2)
 		cap *= 2;
 	n->slot = xcalloc(cap, sizeof(*n->slot));
 	n->mask = cap - 1;
-	n->alias = xcalloc(aliases->count ? aliases->count : 1, sizeof(*n->alias));
+	n->alias = xcalloc(total ? total : 1, sizeof(*n->alias));
 	for (size_t i = 0; i < aliases->count; i++)
 		add_alias(n, &aliases->item[i]);
+	for (size_t i = 0; i < behind->count; i++)
+		add_alias(n, &behind->item[i]);
 	n->fallback = find(n, "default");
 }
 
@@ -122,7 +124,7 @@ int local_names_make(struct local_names **ret, const struct mail_params *p, stru
 		local_names_free(n);
 		return -1;
 	}
-	take_aliases(n, &p->aliases);
+	take_aliases(n, &p->aliases, &p->file_aliases);
 	*ret = n;
 	return 0;
 }
@@ -130,6 +132,11 @@ int local_names_make(struct local_names **ret, const struct mail_params *p, stru
 bool local_names_empty(const struct local_names *n)
 {
 	return !n->count && !n->domain;
+}
+
+void mail_params_add_alias(struct mail_params *p, const char *name, size_t len, const char *targets)
+{
+	fields_add(&p->file_aliases, xmemdup0(name, len), xstrdup(targets));
 }
 
 bool mailbox_is_local(const struct mailbox *m)

@@ -317,6 +317,7 @@ void mail_params_clear(struct mail_params *p)
 	mailbox_clear(&p->force_from_box);
 	content_clear(&p->message);
 	found_clear(&p->found);
+	fields_clear(&p->file_aliases);
 	strlist_clear(&p->bound_to);
 	local_names_free(p->names);
 	free(p->original_from);

@@ -175,6 +175,7 @@ struct mail_params {
 	bool dsn_optional;      /* a server without DSN gets the message all the same (sendmail's -N, -R, -V) */
 	bool probing;           /* --check: there is no message, and perhaps no recipient */
 	struct found found;
+	struct fields file_aliases;     /* of aliases_file; those of the setting `aliases` go before them */
 	struct strlist bound_to;        /* the servers named beside the configuration's credentials, as written */
 
 	unsigned char origin[PARAM_MAX];        /* enum origin, by param id */
@@ -238,6 +239,9 @@ char *server_host_of(const char *text);
 bool setting_is_bound(const struct param *which, const struct value *v);
 /* The configuration names @server (borrowed) beside its credentials: added to p->bound_to. NULL: forget them all. */
 void mail_params_bind(struct mail_params *p, const char *server);
+
+/* One more entry of p->file_aliases; @targets: an address list. Copies. */
+void mail_params_add_alias(struct mail_params *p, const char *name, size_t len, const char *targets);
 
 /*
  * What is allowed together, as far as no file has to be read for it: body and body_file, message_file and what

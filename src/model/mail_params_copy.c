@@ -144,6 +144,7 @@ void mail_params_copy(struct mail_params *dst, const struct mail_params *src)
 	dst->found.from = xstrdup(src->found.from);
 	dst->found.sender = xstrdup(src->found.sender);
 	strlist_copy(&dst->found.rcpts, &src->found.rcpts);
+	fields_copy(&dst->file_aliases, &src->file_aliases);
 	strlist_copy(&dst->bound_to, &src->bound_to);
 }
 

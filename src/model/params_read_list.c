@@ -173,7 +173,8 @@ int read_fields(const struct reader *r, const struct value *v, union field_of *f
 }
 
 /*
- * Aliases: {"name": "address, address" or ["address", ...]}, or the word "name: address, address".
+ * Aliases: {"name": "address, address" or ["address", ...]}, a list of such pairs, or the word "name: address,
+ * address".
  */
 
 static int check_alias_name(const struct reader *r, const struct value *v, const char *name, size_t len)
@@ -226,21 +227,34 @@ static int read_targets(const struct reader *r, const struct value *v, char **re
 	return 0;
 }
 
+static int add_alias(const struct reader *r, const char *name, const struct value *targets, struct fields *to)
+{
+	char *text = NULL;
+
+	if (check_alias_name(r, targets, name, strlen(name)) < 0 || read_targets(r, targets, &text) < 0)
+		return -1;
+	fields_add(to, xstrdup(name), text);
+	return to->count > MAX_FIELDS ? reader_fail(r, targets, "too many aliases") : 0;
+}
+
+static int read_alias_pair(const struct reader *r, const struct value *v, struct fields *to)
+{
+	const struct value *name = v->type == VALUE_LIST ? v->first : NULL;
+
+	if (!name || !value_is_string(name) || !name->next || name->next->next)
+		return reader_wrong_type(r, v, "a pair of a name and its addresses");
+	return add_alias(r, name->str, name->next, to);
+}
+
 int read_aliases(const struct reader *r, const struct value *v, union field_of *f)
 {
 	if (v->type == VALUE_TEXT)
 		return read_alias_word(r, v, &f->fields);
-	if (v->type != VALUE_OBJECT)
+	if (v->type != VALUE_OBJECT && v->type != VALUE_LIST)
 		return reader_wrong_type(r, v, "an object of names and their addresses");
-	for (const struct value *member = v->first; member; member = member->next) {
-		char *targets = NULL;
-
-		if (check_alias_name(r, member, member->key, strlen(member->key)) < 0 ||
-		    read_targets(r, member, &targets) < 0)
+	for (const struct value *one = v->first; one; one = one->next)
+		if (v->type == VALUE_LIST ? read_alias_pair(r, one, &f->fields) < 0 :
+					    add_alias(r, one->key, one, &f->fields) < 0)
 			return -1;
-		fields_add(&f->fields, xstrdup(member->key), targets);
-		if (f->fields.count > MAX_FIELDS)
-			return reader_fail(r, member, "too many aliases");
-	}
 	return 0;
 }

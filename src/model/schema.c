@@ -70,6 +70,12 @@ static const char definitions[] =
 		"{\"required\":[\"fd\"]}]}]},"
 	"\"attachments\":{\"anyOf\":[{\"$ref\":\"#/$defs/attachment\"},"
 		"{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/attachment\"}}]},"
+	"\"alias_name\":{\"type\":\"string\",\"pattern\":\"^[^@: \\t]+$\"},"
+	"\"alias_pair\":{\"type\":\"array\",\"minItems\":2,\"maxItems\":2,"
+		"\"prefixItems\":[{\"$ref\":\"#/$defs/alias_name\"},{\"$ref\":\"#/$defs/strings\"}]},"
+	"\"aliases\":{\"anyOf\":[{\"type\":\"object\",\"propertyNames\":{\"$ref\":\"#/$defs/alias_name\"},"
+		"\"additionalProperties\":{\"$ref\":\"#/$defs/strings\"}},"
+		"{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/alias_pair\"}}]},"
 	"\"secret\":{\"anyOf\":[{\"type\":\"string\"},"
 		"{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"maxProperties\":1,"
 		"\"properties\":{\"env\":{\"$ref\":\"#/$defs/path\"},\"file\":{\"$ref\":\"#/$defs/path\"},"
@@ -84,6 +90,7 @@ static const char *definition_of(const struct param *which)
 	case PARAM_FIELDS: return "#/$defs/fields";
 	case PARAM_CONTENT: return "#/$defs/body";
 	case PARAM_ATTACHMENTS: return "#/$defs/attachments";
+	case PARAM_ALIASES: return "#/$defs/aliases";
 	case PARAM_SECRET: return "#/$defs/secret";
 	case PARAM_STR:
 		if (which->flags & PARAM_JOINED)

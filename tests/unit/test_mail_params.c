@@ -116,7 +116,7 @@ static unsigned types_taken(const struct param *p)
 	case PARAM_CONTENT: return A_STR | A_OBJECT;
 	case PARAM_ATTACHMENTS: return A_STR | A_LIST | A_OBJECT;
 	case PARAM_SECRET: return A_STR | A_OBJECT;
-	case PARAM_ALIASES: return A_OBJECT;
+	case PARAM_ALIASES: return A_OBJECT | A_LIST;
 	case PARAM_ACTION: return 0;
 	}
 	return 0;
