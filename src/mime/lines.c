@@ -93,6 +93,38 @@ int lines_next(struct lines *l, struct line *ret, struct err *e)
 	}
 }
 
+/*
+ * The length of the field name that @line begins with (RFC 5322 2.2; white space before the colon: 4.5.8), or
+ * 0.
+ */
+static size_t field_name_len(const struct line *line, size_t *ret_colon)
+{
+	size_t n = 0, colon;
+
+	while (n < line->len && line->mem[n] > ' ' && line->mem[n] <= '~' && line->mem[n] != ':')
+		n++;
+	for (colon = n; colon < line->len && (line->mem[colon] == ' ' || line->mem[colon] == '\t'); colon++)
+		;
+	if (!n || colon == line->len || line->mem[colon] != ':')
+		return 0;
+	*ret_colon = colon;
+	return n;
+}
+
+void lines_put_back(struct lines *l, const struct line *line)
+{
+	l->used -= line->len + line->end;
+	l->at = line->at;
+	l->inside = false;
+}
+
+bool line_is_field(const struct line *line)
+{
+	size_t colon;
+
+	return field_name_len(line, &colon) > 0;
+}
+
 void block_init(struct block *b)
 {
 	*b = (struct block){ .text = BUF_INIT(BLOCK_MAX) };
@@ -111,24 +143,6 @@ void block_clear(struct block *b)
 	buf_clear(&b->text);
 	free(b->field);
 	b->field = NULL;
-}
-
-/*
- * The length of the field name that @line begins with (RFC 5322 2.2; white space before the colon: 4.5.8), or
- * 0.
- */
-static size_t field_name_len(const struct line *line, size_t *ret_colon)
-{
-	size_t n = 0, colon;
-
-	while (n < line->len && line->mem[n] > ' ' && line->mem[n] <= '~' && line->mem[n] != ':')
-		n++;
-	for (colon = n; colon < line->len && (line->mem[colon] == ' ' || line->mem[colon] == '\t'); colon++)
-		;
-	if (!n || colon == line->len || line->mem[colon] != ':')
-		return 0;
-	*ret_colon = colon;
-	return n;
 }
 
 static struct block_field *block_add(struct block *b)
@@ -183,7 +197,7 @@ bool block_is(const struct block *b, const struct block_field *f, const char *na
 }
 
 /* RFC 5322 2.2.3: without the CRLFs. The blank behind the colon is not the value's. */
-static char *field_unfold(const struct block *b, const struct block_field *f)
+char *block_field_value(const struct block *b, const struct block_field *f)
 {
 	const char *at = b->text.data + f->value_at, *end = b->text.data + f->at + f->len;
 	char *value = xmalloc((size_t)(end - at) + 1), *to = value;
@@ -201,7 +215,7 @@ char *block_value(const struct block *b, const char *name)
 {
 	for (size_t i = 0; i < b->count; i++)
 		if (block_is(b, &b->field[i], name))
-			return field_unfold(b, &b->field[i]);
+			return block_field_value(b, &b->field[i]);
 	return NULL;
 }
 
@@ -227,7 +241,7 @@ int block_put(struct buf *out, const struct block *b, const struct block_field *
 	if (!f->name_len)
 		return err_set(e, ERR_DATA, "a header has a line that is not a field");
 	name = xmemdup0(b->text.data + f->at, f->name_len);
-	value = field_unfold(b, f);
+	value = block_field_value(b, f);
 	if (header_raw(out, name, value, e) < 0)
 		return -1;
 	if (!part || ascii_only(out->data + before, out->len - before))

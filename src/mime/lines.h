@@ -31,7 +31,11 @@ struct lines {
 void lines_init(struct lines *l, struct source *source);
 /* 1 and *ret, 0 at the end, -1: the source's error, or ERR_DATA for a NUL. */
 int lines_next(struct lines *l, struct line *ret, struct err *e) MUST_CHECK;
+/* The line that was just given, the first fragment of its line, is given once more. */
+void lines_put_back(struct lines *l, const struct line *line);
 void lines_clear(struct lines *l);
+/* It begins like a header field. */
+bool line_is_field(const struct line *line);
 
 /* A header block as it stands: canonical text, and where its fields are. */
 struct block_field {
@@ -60,6 +64,8 @@ void block_clear(struct block *b);
 int block_line(struct block *b, const struct line *line, bool strict, struct err *e) MUST_CHECK;
 
 bool block_is(const struct block *b, const struct block_field *f, const char *name);
+/* RFC 5322 2.2.3: the value without its CRLFs and the blank behind the colon (malloc). */
+char *block_field_value(const struct block *b, const struct block_field *f);
 /* The value of the first field @name, unfolded (malloc), or NULL. */
 char *block_value(const struct block *b, const char *name);
 /*

@@ -20,6 +20,7 @@
 #include "mime/head.h"
 #include "mime/leaf.h"
 #include "mime/lines.h"
+#include "mime/ready_people.h"
 #include "mime/ready_plan.h"
 #include "mime/ready_source.h"
 #include "model/mail_params.h"
@@ -28,6 +29,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* encoded words take up to three times the room of what they encode */
 enum { HEAD_MAX = 4 * BLOCK_MAX };
@@ -36,6 +38,7 @@ struct ready {
 	struct message message;
 	struct content content;         /* message_file */
 	struct leaf *leaf;              /* where its octets are */
+	bool headless;                  /* a text without a header is taken */
 	struct source *raw;             /* being read: the header is, the body is not yet */
 	struct lines lines;
 	struct block block;             /* its header as read */
@@ -113,12 +116,16 @@ static int read_header(struct ready *r, struct lines *lines, struct err *e)
 			continue;
 		if (line.first && line.last && !line.len)
 			break;
+		if (r->headless && !r->block.count && !line_is_field(&line)) {
+			lines_put_back(lines, &line);
+			break;
+		}
 		if (block_line(&r->block, &line, true, e) < 0)
 			return -1;
 	}
 	if (rc < 0)
 		return -1;
-	if (!r->block.count)
+	if (!r->block.count && !r->headless)
 		return err_set(e, ERR_DATA, rc || lines->at ? "has no header" : "is empty");
 	return 0;
 }
@@ -131,7 +138,8 @@ static int check_once(const struct block *b, struct err *e)
 		CLEANUP(freep) char *name = xmemdup0(b->text.data + b->field[i].at, b->field[i].name_len);
 		int single = field_single(name);
 
-		if (single < 0)
+		/* several Bcc are met, and nobody will see them */
+		if (single < 0 || !strcasecmp(name, "Bcc"))
 			continue;
 		if (seen & (UINT64_C(1) << single))
 			return err_set(e, ERR_DATA, "has two %s fields", name);
@@ -206,20 +214,28 @@ static void decide_encoding(struct head_work *h)
 		h->cte = "";
 }
 
+static int put_field(struct head_work *h, const struct block_field *f, struct err *e)
+{
+	const struct block *b = &h->r->block;
+	int r;
+
+	if (block_is(b, f, "Bcc") || block_is(b, f, "Resent-Bcc"))
+		return 0;
+	if (h->cte && block_is(b, f, "Content-Transfer-Encoding"))
+		return 0;
+	r = people_put(h->out, b, f, h->p, e);
+	if (r == 0)
+		r = block_put(h->out, b, f, false, e);
+	return r < 0 ? -1 : 0;
+}
+
 static int put_kept(struct head_work *h, struct err *e)
 {
 	const struct block *b = &h->r->block;
 
-	for (size_t i = 0; i < b->count; i++) {
-		const struct block_field *f = &b->field[i];
-
-		if (block_is(b, f, "Bcc") || block_is(b, f, "Resent-Bcc"))
-			continue;
-		if (h->cte && block_is(b, f, "Content-Transfer-Encoding"))
-			continue;
-		if (block_put(h->out, b, f, false, e) < 0)
+	for (size_t i = 0; i < b->count; i++)
+		if (put_field(h, &b->field[i], e) < 0)
 			return err_wrap(e, "header field %zu", i + 1);
-	}
 	return 0;
 }
 
@@ -359,6 +375,7 @@ int ready_take(struct ready **ret, const struct mail_params *p, struct err *e)
 	r->message.ops = &ready_ops;
 	r->head = r->head_seven = (struct buf)BUF_INIT(HEAD_MAX);
 	block_init(&r->block);
+	r->headless = p->headless;
 	if (take(r, p, e) < 0)
 		return -1;
 	*ret = r;
@@ -366,19 +383,64 @@ int ready_take(struct ready **ret, const struct mail_params *p, struct err *e)
 	return 0;
 }
 
+/*
+ * The recipients of a message that was sent on (RFC 5322 3.6.6): those of the first block of Resent- fields, and
+ * nobody of the original's. A block ends where another field begins, or with the second field of a name.
+ */
+struct resent { size_t first, end; bool is; };
+
+static bool is_resent(const struct block *b, const struct block_field *f)
+{
+	return f->name_len > 7 && !strncasecmp(b->text.data + f->at, "Resent-", 7);
+}
+
+static bool same_name(const struct block *b, const struct block_field *f, const struct block_field *g)
+{
+	return f->name_len == g->name_len && !strncasecmp(b->text.data + f->at, b->text.data + g->at, f->name_len);
+}
+
+static struct resent find_resent(const struct block *b)
+{
+	struct resent r = {0};
+
+	while (r.first < b->count && !is_resent(b, &b->field[r.first]))
+		r.first++;
+	for (r.end = r.first; r.end < b->count && is_resent(b, &b->field[r.end]); r.end++) {
+		const struct block_field *f = &b->field[r.end];
+
+		for (size_t i = r.first; i < r.end; i++)
+			if (same_name(b, f, &b->field[i]) && !block_is(b, f, "Resent-Bcc"))
+				return r;
+		r.is |= block_is(b, f, "Resent-To") || block_is(b, f, "Resent-Cc") || block_is(b, f, "Resent-Bcc");
+	}
+	return r;
+}
+
+static void find_people(const struct block *b, size_t from, size_t end, const char *const names[5], struct found *ret)
+{
+	for (size_t i = from; i < end; i++) {
+		const struct block_field *f = &b->field[i];
+
+		if (block_is(b, f, names[0]) && !ret->from)
+			ret->from = block_field_value(b, f);
+		else if (block_is(b, f, names[1]) && !ret->sender)
+			ret->sender = block_field_value(b, f);
+		else if (block_is(b, f, names[2]) || block_is(b, f, names[3]) || block_is(b, f, names[4]))
+			strlist_add(&ret->rcpts, block_field_value(b, f));
+	}
+}
+
 void ready_found(const struct ready *r, struct found *ret)
 {
-	static const char *const recipients[] = { "To", "Cc", "Bcc" };
+	static const char *const names[] = { "From", "Sender", "To", "Cc", "Bcc" };
+	static const char *const again[] = { "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", "Resent-Bcc" };
+	const struct resent resent = find_resent(&r->block);
 
 	ret->is = true;
-	ret->from = block_value(&r->block, "From");
-	ret->sender = block_value(&r->block, "Sender");
-	for (size_t i = 0; i < ARRAY_SIZE(recipients); i++) {
-		char *value = block_value(&r->block, recipients[i]);
-
-		if (value)
-			strlist_add(&ret->rcpts, value);
-	}
+	if (resent.is)
+		find_people(&r->block, resent.first, resent.end, again, ret);
+	else
+		find_people(&r->block, 0, r->block.count, names, ret);
 }
 
 void ready_free(struct ready *r)

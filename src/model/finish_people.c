@@ -405,7 +405,12 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 		return from_of_headers(p, from, e);
 	if (ready && from_of_message(p))
 		return 0;
-	if (ready && (p->envelope_from || p->force_from))
+	if (ready && p->found.is && !p->found.from && p->envelope_from_box.local && *p->envelope_from_box.local) {
+		p->from_box = (struct mailbox){ xstrdup(p->envelope_from_box.name), xstrdup(p->envelope_from_box.local),
+						xstrdup(p->envelope_from_box.domain) };
+		return 0;
+	}
+	if (ready && (p->envelope_from || p->force_from) && !(p->found.is && !p->found.from))
 		return 0;
 	return default_from(p, sys, e);
 }

@@ -240,6 +240,8 @@ bool setting_is_bound(const struct param *which, const struct value *v);
 /* The configuration names @server (borrowed) beside its credentials: added to p->bound_to. NULL: forget them all. */
 void mail_params_bind(struct mail_params *p, const char *server);
 
+/* Every server is loopback, a Unix socket or LMTP: a name without a domain has a meaning there. */
+bool server_params_local(const struct server_params *s);
 /* One more entry of p->file_aliases; @targets: an address list. Copies. */
 void mail_params_add_alias(struct mail_params *p, const char *name, size_t len, const char *targets);
 

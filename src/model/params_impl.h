@@ -62,8 +62,6 @@ bool is_stdin_path(const char *path);
 
 /* mail_params_finish()'s share of the servers: list, mechanisms, has_credentials. */
 int server_params_finish(struct mail_params *p, struct err *e) MUST_CHECK;
-/* Every server is loopback, a Unix socket or LMTP: a bare local name has a meaning there. */
-bool server_params_local(const struct server_params *s);
 
 /* bound.c: what the configuration says of other servers than those that are used is dropped. */
 void bound_settle(struct mail_params *p);
