@@ -440,10 +440,60 @@ static int stage_append(struct staged *s, const char *mem, size_t len, struct er
 	return 0;
 }
 
-int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_ms, struct err *e)
+/*
+ * A line that is a dot alone, sought in what comes piece by piece: what might become one is held back until it
+ * is one or not.
+ */
+struct dot_line {
+	enum { LINE_BEGIN, LINE_DOT, LINE_DOT_CR, LINE_MIDDLE, LINE_FOUND } at;
+};
+
+/* One octet more. Its held-back forerunners are put first where they were no dot line. */
+static int dot_line_octet(struct dot_line *d, char c, struct staged *s, struct err *e)
+{
+	static const char *const held[] = { [LINE_BEGIN] = "", [LINE_DOT] = ".", [LINE_DOT_CR] = ".\r",
+					    [LINE_MIDDLE] = "" };
+	const char *before = held[d->at];
+
+	if (c == '\n' && (d->at == LINE_DOT || d->at == LINE_DOT_CR)) {
+		d->at = LINE_FOUND;
+		return 0;
+	}
+	if ((d->at == LINE_BEGIN && c == '.') || (d->at == LINE_DOT && c == '\r')) {
+		d->at = d->at == LINE_BEGIN ? LINE_DOT : LINE_DOT_CR;
+		return 0;
+	}
+	d->at = c == '\n' ? LINE_BEGIN : LINE_MIDDLE;
+	if (*before && stage_append(s, before, strlen(before), e) < 0)
+		return -1;
+	return stage_append(s, &c, 1, e);
+}
+
+/* What ends with its input: the last line may have no line end, so a lone dot there is one. */
+static int dot_line_end(struct dot_line *d, enum staged_end how, struct staged *s, struct err *e)
+{
+	if (d->at == LINE_DOT || d->at == LINE_DOT_CR)
+		d->at = LINE_FOUND;
+	if (how == STAGED_DOT_REQUIRED && d->at != LINE_FOUND)
+		return err_set(e, ERR_DATA, "the input was cut short: it does not end with a line that is a dot alone "
+			       "(require_end)");
+	return 0;
+}
+
+static int append_to_dot(struct dot_line *d, const char *mem, size_t len, struct staged *s, struct err *e)
+{
+	for (size_t i = 0; i < len && d->at != LINE_FOUND; i++)
+		if (dot_line_octet(d, mem[i], s, e) < 0)
+			return -1;
+	return 0;
+}
+
+int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_ms, enum staged_end end,
+		struct err *e)
 {
 	CLEANUP(close_fd) int in = fd;
 	CLEANUP(staged_freep) struct staged *s = xcalloc(1, sizeof(*s));
+	struct dot_line dot = { LINE_BEGIN };
 	char chunk[CHUNK];
 	size_t n;
 
@@ -451,9 +501,12 @@ int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_
 	do {
 		if (read_some(in, name, timeout_ms, chunk, sizeof(chunk), &n, e) < 0)
 			return -1;
-		if (stage_append(s, chunk, n, e) < 0)
+		if (end == STAGED_EOF ? stage_append(s, chunk, n, e) < 0 :
+					append_to_dot(&dot, chunk, n, s, e) < 0)
 			return -1;
-	} while (n);
+	} while (n && dot.at != LINE_FOUND);
+	if (end != STAGED_EOF && dot_line_end(&dot, end, s, e) < 0)
+		return -1;
 	*ret = s;
 	s = NULL;
 	return 0;

@@ -56,7 +56,12 @@ struct source *source_file(const char *path, const char *beneath, const struct f
  * number of times.
  */
 struct staged;
-int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_ms,
+enum staged_end {
+	STAGED_EOF,             /* all there is */
+	STAGED_DOT,             /* or up to a line that is a dot alone, which is not staged */
+	STAGED_DOT_REQUIRED,    /* that line has to come: ERR_DATA else, the input was cut short */
+};
+int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_ms, enum staged_end end,
 		struct err *e) MUST_CHECK;
 int64_t staged_size(const struct staged *s);
 struct source *source_staged(const struct staged *s);       /* borrows @s */

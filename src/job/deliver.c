@@ -15,10 +15,17 @@
 
 #include <stdio.h>
 
+static const struct verdict not_sent = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL };
+
+static int skip(struct report *r)
+{
+	r->dry_run = r->skipped = true;
+	report_close(r, &not_sent);
+	return 0;
+}
+
 static int write_out(struct report *r, const struct mail_params *p, struct message *m, struct err *e)
 {
-	static const struct verdict not_sent = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL };
-
 	r->dry_run = true;
 	if (output_message(m, p->output, &r->size, e) < 0)
 		return -1;
@@ -66,6 +73,8 @@ static int deliver(struct report *r, struct transport **ret, const struct mail_p
 	if (message_from_params(&m, taken, p, sys, e) < 0)
 		return -1;
 	snprintf(r->message_id, sizeof(r->message_id), "%s", m->message_id);
+	if (p->skip_empty && m->needs.empty)
+		return skip(r);
 	if (p->dry_run || p->output)
 		return write_out(r, p, m, e);
 	return send_out(r, ret, p, &env, m, hooks, e);

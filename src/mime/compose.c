@@ -495,6 +495,17 @@ static bool tree_is_ascii(const struct part *root)
 	return true;
 }
 
+/* A text of no octet, and nothing beside it. */
+static bool is_empty(const struct composed *c)
+{
+	if (c->p->attachments.count || has_html(c->p))
+		return false;
+	for (const struct leaf *l = c->leaves; l; l = l->next)
+		if (leaf_raw_size(l) != 0)
+			return false;
+	return true;
+}
+
 static int compose(struct composed *c, struct err *e)
 {
 	struct message_needs *needs = &c->message.needs;
@@ -505,6 +516,7 @@ static int compose(struct composed *c, struct err *e)
 	s = mime_stream_borrow(c->root);
 	needs->size = needs->size_seven = source_size(s);
 	source_free(s);
+	needs->empty = is_empty(c);
 	needs->smtputf8 = !tree_is_ascii(c->root);
 	needs->seven_possible = true;
 	return 0;
@@ -520,7 +532,7 @@ static int message_composed(struct message **ret, const struct mail_params *p, c
 	c->sys = sys;
 	c->taking = (struct leaf_taking){ .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
 					  .slow_ms = p->server.max_time * 1000,
-					  .stream = p->stream, .taken = &c->taken };
+					  .stream = p->stream, .end = leaf_input_end(p), .taken = &c->taken };
 	if (compose(c, e) < 0) {
 		message_free(&c->message);
 		return -1;

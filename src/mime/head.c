@@ -301,6 +301,28 @@ static int put_x_priority(struct head *h, struct err *e)
 	return h->p->priority ? put_value(h, "X-Priority", words[h->p->priority], e) : 0;
 }
 
+/* What the settings said where something else is written (aliases, mail_domain, force_from). */
+
+static int put_original(struct head *h, const char *name, const char *text, struct err *e)
+{
+	return text ? header_raw(h->out, name, text, e) : 0;
+}
+
+static int put_original_from(struct head *h, struct err *e)
+{
+	return put_original(h, "X-Original-From", h->p->original_from, e);
+}
+
+static int put_original_to(struct head *h, struct err *e)
+{
+	return put_original(h, "X-Original-To", h->p->original_to, e);
+}
+
+static int put_original_cc(struct head *h, struct err *e)
+{
+	return put_original(h, "X-Original-Cc", h->p->original_cc, e);
+}
+
 struct head_row { const char *name; int (*put)(struct head *h, struct err *e); };
 
 static const struct head_row before_custom[] = {
@@ -319,6 +341,9 @@ static const struct head_row after_custom[] = {
 	{ "Auto-Submitted", put_auto_submitted },
 	{ "Importance", put_importance },
 	{ "X-Priority", put_x_priority },
+	{ "X-Original-From", put_original_from },
+	{ "X-Original-To", put_original_to },
+	{ "X-Original-Cc", put_original_cc },
 };
 
 /* A custom Message-ID is the message's in the report as well, and so has to be one. */

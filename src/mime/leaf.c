@@ -30,6 +30,13 @@ static int fd_claim(struct taken_fds *t, int fd, struct err *e)
 	return 0;
 }
 
+enum staged_end leaf_input_end(const struct mail_params *p)
+{
+	if (p->require_end)
+		return STAGED_DOT_REQUIRED;
+	return !p->ignore_dots && isatty(STDIN_FILENO) ? STAGED_DOT : STAGED_EOF;
+}
+
 /* Take in @fd (closed here, or kept for the stream). @slow: its writer may take any time. */
 static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, const struct leaf_taking *how,
 			  struct err *e)
@@ -37,7 +44,7 @@ static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, c
 	unsigned timeout_ms = slow ? how->slow_ms : how->timeout_ms;
 
 	if (!how->stream)
-		return staged_take(&l->staged, fd, name, timeout_ms, e);
+		return staged_take(&l->staged, fd, name, timeout_ms, slow ? how->end : STAGED_EOF, e);
 	l->is_stream = true;
 	l->fd = fd;
 	l->timeout_ms = timeout_ms;

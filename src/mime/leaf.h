@@ -43,8 +43,12 @@ struct leaf_taking {
 	unsigned timeout_ms;            /* for pipes named by a path or number */
 	unsigned slow_ms;               /* for standard input, which may take its time; 0: for ever */
 	bool stream;
+	enum staged_end end;            /* of standard input */
 	struct taken_fds *taken;
 };
+
+/* Where standard input ends: by require_end and ignore_dots, and whether somebody types it. */
+enum staged_end leaf_input_end(const struct mail_params *p);
 
 /*
  * @content (borrowed, NULL is empty text) as a leaf, in *ret (owned by the caller: leaf_free()). Errors:

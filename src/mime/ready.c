@@ -320,6 +320,7 @@ static void state_needs(struct ready *r)
 	int64_t tail = ready_plan_ends_line(&r->plan, false) ? 0 : 2;
 	int64_t tail_seven = ready_plan_ends_line(&r->plan, true) ? 0 : 2;
 
+	needs->empty = !ready_plan_size(&r->plan, false);
 	needs->smtputf8 = !ascii_only(r->head.data, r->head.len);
 	needs->eightbit = r->plan.high;
 	needs->seven_possible = r->plan.seven_possible;
@@ -357,7 +358,8 @@ static int take(struct ready *r, const struct mail_params *p, struct err *e)
 	struct taken_fds taken = {0};
 	/* Even with stream: nothing can be said of a message before it is read. */
 	const struct leaf_taking how = { .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
-					 .slow_ms = p->server.max_time * 1000, .taken = &taken };
+					 .slow_ms = p->server.max_time * 1000, .end = leaf_input_end(p),
+					 .taken = &taken };
 	int rc;
 
 	ready_content(r, p);

@@ -22,6 +22,8 @@ static int check_stream(const struct mail_params *p, struct err *e)
 	if (p->server.n_list > 1)
 		return err_set(e, ERR_USAGE, "a stream can be sent to one server only, %zu are given",
 			       p->server.n_list);
+	if (p->require_end)
+		return err_set(e, ERR_USAGE, "a stream is sent before its end is seen, and require_end is asked for");
 	if (p->server.retries)
 		return err_set(e, ERR_USAGE, "a stream can be sent once only, and retries are asked for");
 	return 0;

@@ -19,6 +19,7 @@ struct message_needs {
 	bool smtputf8;              /* a header has a raw UTF-8 address: SMTPUTF8, or not at all */
 	bool eightbit;              /* as it is, it has octets over 127 in its body: BODY=8BITMIME */
 	bool seven_possible;        /* a 7-bit rendering exists (not for multipart/signed) */
+	bool empty;                 /* no text, and nothing else */
 	bool once;                  /* a stream: one server, one transaction, no rewind */
 	int64_t size;               /* octets as it is, without dot-stuffing and the dot; -1: unknown */
 	int64_t size_seven;         /* of the 7-bit rendering */

@@ -280,7 +280,7 @@ const char *report_result_name(const struct report *r)
 	size_t accepted = count_state(r, RCPT_ACCEPTED);
 
 	if (r->dry_run && !r->error_exit)
-		return "composed";
+		return r->skipped ? "skipped" : "composed";
 	if (r->dry_run || !r->n_rcpt)
 		return "error";
 	if (accepted == r->n_rcpt)

@@ -76,6 +76,7 @@ struct report {
 	/* What `error` says where no recipient tells it: a local failure, of STAGE_LOCAL. exit 0: none. */
 	int error_exit; enum cause error_cause; char error_text[1024];
 	bool dry_run;               /* nothing was to be sent: result "composed", exit 0 */
+	bool skipped;               /* with dry_run: the text was empty (skip_empty): result "skipped" */
 	struct report_block *blocks;    /* all addresses and texts */
 };
 

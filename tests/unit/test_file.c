@@ -109,7 +109,7 @@ static void check_pipes(void)
 	check(identify(&id, &is_pipe, at("fifo"), NULL, NULL) == 0 && is_pipe);
 	check(file_open(&fd, &is_pipe, &id, at("fifo"), NULL, &e) == 0 && is_pipe);
 	begin = io_now_ms();
-	check_int(staged_take(&staged, fd, "fifo", 200, &e), -1);
+	check_int(staged_take(&staged, fd, "fifo", 200, STAGED_EOF, &e), -1);
 	check_int(err_exit_code(&e), 66);
 	check(e.text && strstr(e.text, "'fifo': nothing was written to it for 0.2 s"));
 	check(io_now_ms() - begin >= 190 && io_now_ms() - begin < 1500);
@@ -121,7 +121,7 @@ static void check_pipes(void)
 		snprintf(path, sizeof(path), i ? "/proc/self/fd/%d" : "/dev/fd/%d", ends[0]);
 		check(identify(&id, &is_pipe, path, NULL, NULL) == 0 && is_pipe);
 		check(file_open(&fd, &is_pipe, &id, path, NULL, &e) == 0 && is_pipe);
-		check_int(staged_take(&staged, fd, path, 1000, &e), 0);
+		check_int(staged_take(&staged, fd, path, 1000, STAGED_EOF, &e), 0);
 		check_int(staged_size(staged), 5);
 		staged_free(staged);
 		staged = NULL;
@@ -130,21 +130,21 @@ static void check_pipes(void)
 
 	test_case("/dev/null is an empty input; what /proc makes up is taken like a pipe");
 	check(file_open(&fd, &is_pipe, &id, "/dev/null", NULL, &e) == 0 && is_pipe);
-	check_int(staged_take(&staged, fd, "null", 1000, &e), 0);
+	check_int(staged_take(&staged, fd, "null", 1000, STAGED_EOF, &e), 0);
 	check_int(staged_size(staged), 0);
 	staged_free(staged);
 	staged = NULL;
 	check(file_open(&fd, &is_pipe, &id, "/proc/self/status", NULL, &e) == 0 && is_pipe);
-	check_int(staged_take(&staged, fd, "status", 1000, &e), 0);
+	check_int(staged_take(&staged, fd, "status", 1000, STAGED_EOF, &e), 0);
 	check(staged_size(staged) > 100);
 	staged_free(staged);
 
 	test_case("a descriptor that is not open, or not for reading");
 	staged = NULL;
-	check_int(staged_take(&staged, 999, "fd 999", 100, &e), -1);
+	check_int(staged_take(&staged, 999, "fd 999", 100, STAGED_EOF, &e), -1);
 	check_int(err_exit_code(&e), 66);
 	fd = open("/dev/null", O_WRONLY);
-	check_int(staged_take(&staged, fd, "fd", 100, &e), -1);
+	check_int(staged_take(&staged, fd, "fd", 100, STAGED_EOF, &e), -1);
 	check_int(err_exit_code(&e), 66);
 }
 
@@ -205,7 +205,7 @@ static void check_staging(void)
 		fcntl(ends[1], F_SETFL, O_NONBLOCK);
 		pid = writer(ends, sizes[i]);
 		close(ends[1]);
-		check_int(staged_take(&staged, ends[0], "pipe", 5000, &e), 0);
+		check_int(staged_take(&staged, ends[0], "pipe", 5000, STAGED_EOF, &e), 0);
 		check(waitpid(pid, NULL, 0) == pid);
 		if (!staged)
 			continue;
@@ -240,7 +240,7 @@ static void check_no_space(void)
 	check(getrlimit(RLIMIT_FSIZE, &before) == 0);
 	small.rlim_max = before.rlim_max;
 	check(setrlimit(RLIMIT_FSIZE, &small) == 0);
-	check_int(staged_take(&staged, ends[0], "pipe", 5000, &e), -1);
+	check_int(staged_take(&staged, ends[0], "pipe", 5000, STAGED_EOF, &e), -1);
 	check_int(err_exit_code(&e), 74);
 	setrlimit(RLIMIT_FSIZE, &before);
 	check(waitpid(pid, NULL, 0) == pid);
@@ -250,7 +250,7 @@ static void check_no_space(void)
 	check_int(pipe(ends), 0);
 	pid = writer(ends, 2 << 20);
 	close(ends[1]);
-	check_int(staged_take(&staged, ends[0], "pipe", 5000, &e), -1);
+	check_int(staged_take(&staged, ends[0], "pipe", 5000, STAGED_EOF, &e), -1);
 	check_int(err_exit_code(&e), 73);
 	check(e.text && strstr(e.text, "/nonexistent"));
 	unsetenv("TMPDIR");
@@ -467,7 +467,7 @@ static int signals_child(void)
 		struct staged *staged;
 		int ends[2];
 
-		if (pipe(ends) < 0 || staged_take(&staged, ends[0], "pipe", 0, &e) != -1 || e.class != ERR_IO)
+		if (pipe(ends) < 0 || staged_take(&staged, ends[0], "pipe", 0, STAGED_EOF, &e) != -1 || e.class != ERR_IO)
 			return 3;
 	}
 	return 0;
