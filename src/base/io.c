@@ -67,6 +67,17 @@ int io_poll_ms(int64_t until_ms)
 	return left <= 0 ? 0 : left < POLL_MOST_MS ? (int)left : POLL_MOST_MS;
 }
 
+bool io_sleep_until(int64_t until_ms)
+{
+	while (!io_signal_heard && io_now_ms() < until_ms) {
+		struct pollfd p = { .fd = signal_pipe[0], .events = POLLIN };
+
+		if (poll(&p, 1, io_poll_ms(until_ms)) < 0 && errno != EINTR)
+			return false;
+	}
+	return !io_signal_heard;
+}
+
 static void hear_signal(int number)
 {
 	int saved = errno;

@@ -20,6 +20,9 @@ int64_t io_now_us(void);
 /* How long poll(2) may sleep until @until_ms: 0 where it is past; cut, where it is far, to an hour. */
 int io_poll_ms(int64_t until_ms);
 
+/* Sleep until @until_ms of io_now_ms(). False: a signal came before. */
+bool io_sleep_until(int64_t until_ms);
+
 /*
  * SIGINT, SIGTERM or SIGHUP heard last, else 0: the only state of the process that modules share. Set by the
  * handlers that io_signals_init() installs, which leaves alone what was ignored at start (nohup), sets the

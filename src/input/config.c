@@ -21,7 +21,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +58,18 @@ static int config_fail(const struct config *c, const struct value *at, struct er
 
 /* ---- the file ---- */
 
+/*
+ * May we look into the directory? A service with another user's HOME may not, and has no configuration there;
+ * a file that is there and not for us is an error.
+ */
+static bool reachable(const char *path)
+{
+	CLEANUP(freep) char *directory = xstrdup(path);
+
+	*strrchr(directory, '/') = '\0';
+	return access(directory, X_OK) == 0;
+}
+
 /* Opened once; what is said of it after that is said of the descriptor. 1: *ret_fd; 0: there is none; -1. */
 static int open_file(int *ret_fd, struct stat *ret_st, const char *path, bool asked, struct err *e)
 {
@@ -66,10 +77,10 @@ static int open_file(int *ret_fd, struct stat *ret_st, const char *path, bool as
 	char shown[SHOWN];
 
 	utf8_escape(shown, sizeof(shown), path, strlen(path));
-	if (fd < 0 && !asked && (errno == ENOENT || errno == ENOTDIR))
+	if (fd < 0 && !asked && (errno == ENOENT || errno == ENOTDIR || (errno == EACCES && !reachable(path))))
 		return 0;
 	if (fd < 0)
-		return err_sys(e, ERR_CONFIG, errno, "cannot open the configuration '%s'", shown);
+		return err_sys(e, errno == EMFILE || errno == ENFILE ? ERR_OS : ERR_CONFIG, errno, "cannot open the configuration '%s'", shown);
 	if (fstat(fd, ret_st) < 0) {
 		close(fd);
 		return err_sys(e, ERR_CONFIG, errno, "the configuration '%s'", shown);
@@ -449,14 +460,10 @@ static int take_file(struct config *c, int fd, const struct stat *st, struct err
 static char *user_file(void)
 {
 	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	const struct passwd *pw;
 
 	if (xdg && *xdg == '/')
 		return xasprintf("%s/mailchute/config.json", xdg);
-	if (!home || *home != '/') {
-		pw = getpwuid(getuid());
-		home = pw ? pw->pw_dir : NULL;
-	}
+	/* without HOME it is a service of the system, whose configuration is the system's */
 	return home && *home == '/' ? xasprintf("%s/.config/mailchute/config.json", home) : NULL;
 }
 

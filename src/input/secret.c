@@ -326,6 +326,28 @@ static void forget(char *text)
 	free(text);
 }
 
+int credentials_renew(struct credentials *c, const struct server_params *s, struct err *e)
+{
+	const struct secret *from = &s->oauth2_token;
+	char *token = NULL;
+	int r;
+
+	if (!c->token || (from->kind != SECRET_COMMAND && from->kind != SECRET_FILE))
+		return 0;
+	setenv("TOKEN_REFUSED", "1", 1);
+	r = resolve(&token, s, from, NULL, "oauth2_token", e);
+	unsetenv("TOKEN_REFUSED");
+	if (r < 0)
+		return -1;
+	if (!strcmp(token, c->token)) {
+		forget(token);
+		return 0;
+	}
+	forget(c->token);
+	c->token = token;
+	return 1;
+}
+
 void credentials_clear(struct credentials *c)
 {
 	forget(c->password);

@@ -39,4 +39,10 @@ void secret_harden(void);
  */
 int credentials_resolve(struct credentials *ret, const struct server_params *s, const char *host,
 			struct err *e) MUST_CHECK;
+/*
+ * The server refused the token: one that comes from a command or a file is fetched anew; the command finds
+ * TOKEN_REFUSED=1 in its environment then. 1: it is another one now; 0: it is not, or comes from elsewhere;
+ * -1: it cannot be had any more.
+ */
+int credentials_renew(struct credentials *c, const struct server_params *s, struct err *e) MUST_CHECK;
 void credentials_clear(struct credentials *c);

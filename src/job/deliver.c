@@ -33,22 +33,50 @@ static int write_out(struct report *r, const struct mail_params *p, struct messa
 	return 0;
 }
 
+/* The secrets of a delivery, and the form in which a session takes them. */
+struct secrets {
+	struct credentials own;
+	struct session_credentials cred;
+	const struct server_params *server;
+};
+
+static void secrets_clear(struct secrets *s)
+{
+	credentials_clear(&s->own);
+}
+
+static void present(struct secrets *s)
+{
+	s->cred = (struct session_credentials){ s->own.username, s->own.password, s->own.token };
+}
+
+/* What the new token costs is the delivery's: where it cannot be had, the old one's refusal stands. */
+static bool renew(void *ctx)
+{
+	CLEANUP(err_clear) struct err ignored = ERR_INIT;
+	struct secrets *s = ctx;
+	int r = credentials_renew(&s->own, s->server, &ignored);
+
+	present(s);
+	return r > 0;
+}
+
 static int send_out(struct report *r, struct transport **ret, const struct mail_params *p,
 		    const struct envelope *env, struct message *m, const struct deliver_hooks *hooks,
 		    struct err *e)
 {
-	CLEANUP(credentials_clear) struct credentials secret = {0};
+	CLEANUP(secrets_clear) struct secrets secrets = { .server = &p->server };
 	CLEANUP(transport_closep) struct transport *t = NULL;
-	struct session_credentials cred;
 	struct transport_options o = { .server = &p->server, .trace = hooks->trace,
 				       .all_or_nothing = p->all_or_nothing,
+				       .renew = renew, .renew_ctx = &secrets,
 				       .progress = hooks->progress, .progress_ctx = hooks->ctx };
 
 	if (p->server.has_credentials) {
-		if (credentials_resolve(&secret, &p->server, p->server.list[0].host, e) < 0)
+		if (credentials_resolve(&secrets.own, &p->server, p->server.list[0].host, e) < 0)
 			return -1;
-		cred = (struct session_credentials){ secret.username, secret.password, secret.token };
-		o.credentials = &cred;
+		present(&secrets);
+		o.credentials = &secrets.cred;
 	}
 	t = transport_new(&o);
 	if (transport_send(t, env, m, r, e) < 0)

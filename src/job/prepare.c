@@ -46,7 +46,7 @@ int prepare(struct mail_params *p, const struct config *c, struct ready **ret_re
 	if (config_defaults(c, p, e) < 0 || mail_params_settle(p, e) < 0)
 		return -1;
 	if (ready_asked(p) && !p->probing) {
-		if (ready_take(&ready, p, e) < 0)
+		if (mail_params_check_people(p, e) < 0 || ready_take(&ready, p, e) < 0)
 			return -1;
 		ready_found(ready, &p->found);
 	}

@@ -155,6 +155,11 @@ bool envelope_wants_dsn(const struct envelope *env)
 	return false;
 }
 
+bool envelope_needs_dsn(const struct envelope *env)
+{
+	return !env->dsn_optional && envelope_wants_dsn(env);
+}
+
 void envelope_clear(struct envelope *env)
 {
 	for (size_t i = 0; i < env->n_rcpt; i++) {

@@ -37,4 +37,6 @@ struct envelope {
  */
 int envelope_from_params(struct envelope *ret, const struct mail_params *p, struct err *e) MUST_CHECK;
 bool envelope_wants_dsn(const struct envelope *env);
+/* It does, and a server without DSN is none for it. */
+bool envelope_needs_dsn(const struct envelope *env);
 void envelope_clear(struct envelope *env);

@@ -483,3 +483,50 @@ int finish_sender(struct mail_params *p, const struct sysinfo *sys, struct err *
 		p->from_box.name = xstrdup(p->from_name);
 	return 0;
 }
+
+/*
+ * The syntax alone, of what can be judged before the message is there: who must wait for that, perhaps for
+ * somebody who types, hears of a slip first.
+ */
+
+static int check_list(const struct mail_params *p, const char *name, struct err *e)
+{
+	const struct rcpts *asked = param_field(p, param_row(name));
+
+	for (size_t i = 0; i < asked->count; i++) {
+		const char *text = asked->item[i].address;
+		struct addr_cursor cursor = { .at = text, .end = text + strlen(text) };
+		bool found = has_group(text);
+		struct mailbox m;
+		int r;
+
+		for (; (r = mailbox_list_next(&cursor, &m, ADDR_BARE_LOCAL, e)) > 0; found = true)
+			mailbox_clear(&m);
+		if (r == 0 && !found)
+			r = err_set(e, ERR_DATA, "holds no address");
+		if (r < 0)
+			return param_wrap(p, name, e);
+	}
+	return 0;
+}
+
+static int check_mailbox(const struct mail_params *p, const char *name, unsigned flags, struct err *e)
+{
+	const char *text = *(char **)param_field(p, param_row(name));
+	struct mailbox m = {0};
+
+	if (text && mailbox_parse(&m, text, strlen(text), flags | ADDR_BARE_LOCAL, e) < 0)
+		return param_wrap(p, name, e);
+	mailbox_clear(&m);
+	return 0;
+}
+
+int mail_params_check_people(const struct mail_params *p, struct err *e)
+{
+	static const char *const lists[] = { "to", "cc", "bcc", "rcpt" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (check_list(p, lists[i], e) < 0)
+			return -1;
+	return check_mailbox(p, "envelope_from", ADDR_NULL, e);
+}

@@ -252,6 +252,9 @@ void mail_params_add_alias(struct mail_params *p, const char *name, size_t len, 
  */
 int mail_params_settle(struct mail_params *p, struct err *e) MUST_CHECK;
 
+/* The grammar alone of who gets it and of envelope_from, for the same callers. ERR_DATA. */
+int mail_params_check_people(const struct mail_params *p, struct err *e) MUST_CHECK;
+
 /*
  * Fill defaults, decide what is allowed together, parse the addresses, work out the servers. @sys for the
  * host name (default From, HELO is decided by the session). A dry run needs no server. After 0 nothing

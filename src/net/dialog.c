@@ -158,7 +158,7 @@ static bool extensions_suffice(struct dialog *d)
 		return nobody(d, CAUSE_EXTENSION, d->env->from_eai
 			      ? "the server does not offer SMTPUTF8, which the sender's address needs"
 			      : "the server does not offer SMTPUTF8, which an address in the header needs");
-	if (!c->dsn && envelope_wants_dsn(d->env))
+	if (!c->dsn && envelope_needs_dsn(d->env))
 		return nobody(d, CAUSE_EXTENSION, "the server does not offer DSN, and delivery status "
 			      "notifications were asked for");
 	if (!c->requiretls && d->env->require_tls)
@@ -175,7 +175,7 @@ bool dialog_lacks(const struct dialog *d)
 	for (size_t i = 0; i < d->env->n_rcpt && !eai; i++)
 		eai = d->todo[i] && d->env->rcpt[i].eai;
 	return (eai && !c->smtputf8) || (d->needs->eightbit && !c->eightbit) ||
-	       (envelope_wants_dsn(d->env) && !c->dsn) || (d->env->require_tls && !c->requiretls);
+	       (envelope_needs_dsn(d->env) && !c->dsn) || (d->env->require_tls && !c->requiretls);
 }
 
 void dialog_init(struct dialog *d)

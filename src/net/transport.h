@@ -8,6 +8,7 @@
  * The next server is tried only when nothing can have been accepted by the
  * last one; recipients that a server refused for good stay refused. A session that ends amid the recipients
  * is followed by another one for the rest, as long as each settles someone new.
+ * Who is deferred by then is tried again in as many further rounds as `retries` allows.
  *
  * transport_send() gives 0 with every recipient settled, whatever became of them, or -1 when it could
  * not do its work at all. The report is complete when it returns; transport_close() says the farewell that
@@ -28,6 +29,9 @@ struct transport_options {
 	const struct session_credentials *credentials;  /* NULL: none */
 	const struct trace *trace;                      /* NULL: none */
 	bool all_or_nothing;
+	/* A token was refused: true where @credentials have another one now. Asked once at most. NULL: none. */
+	bool (*renew)(void *ctx);
+	void *renew_ctx;
 	/* Called while the message is sent, at most a few times a second; total -1: unknown. NULL: none. */
 	void (*progress)(void *ctx, int64_t sent, int64_t total);
 	void *progress_ctx;
@@ -43,3 +47,6 @@ int transport_send(struct transport *t, const struct envelope *env, struct messa
 void transport_forget_credentials(struct transport *t);
 void transport_close(struct transport *t);
 DEFINE_CLEANUP(struct transport *, transport_close);
+
+/* What passes before round @round (1: the first retry): @delay_s doubled each time, and up to half more by @random. */
+int64_t retry_wait_ms(unsigned delay_s, unsigned round, uint32_t random);
