@@ -454,7 +454,7 @@ static int take_recipient(struct mail_params *p, const char *word, struct err *e
  * What is known at the end only: words that are not flags are `to` or `rcpt`, and -f is `from` or, with -t, the
  * envelope's sender.
  */
-struct kept { const char **word; size_t n_words; const char *f; };
+struct kept { const char **word; size_t n_words; const char *f; bool overruled; /* by a --from behind it */ };
 
 /* One step of getopt_long(). 1: the flags are at their end. */
 static int step(const struct flags *f, struct mail_params *p, struct invocation *inv, int argc, char *argv[],
@@ -477,6 +477,7 @@ static int step(const struct flags *f, struct mail_params *p, struct invocation 
 	}
 	if (found == 'f') {
 		kept->f = optarg;
+		kept->overruled = false;
 		return 0;
 	}
 	if (found == ':' || found == '?')
@@ -484,6 +485,7 @@ static int step(const struct flags *f, struct mail_params *p, struct invocation 
 	if (found >= LONG) {
 		const struct flag *flag = &f->flag[index];
 
+		kept->overruled |= flag->param == param_row("from");
 		return take_flag(p, inv, flag->param, flag, 0, &done, e) < 0 ? -1 : done;
 	}
 	return take_flag(p, inv, param_by_letter((char)found), NULL, found, &done, e) < 0 ? -1 : done;
@@ -499,7 +501,8 @@ static int take_kept(struct mail_params *p, const struct kept *kept, struct err 
 {
 	const char *sender = p->read_recipients ? "envelope_from" : "from";
 
-	if (kept->f && input_word(p, param_row(sender), "-f", kept->f, ORIGIN_ARGV, e) < 0)
+	if (kept->f && !(kept->overruled && !p->read_recipients) &&
+	    input_word(p, param_row(sender), "-f", kept->f, ORIGIN_ARGV, e) < 0)
 		return -1;
 	for (size_t i = 0; i < kept->n_words; i++)
 		if (take_recipient(p, kept->word[i], e) < 0)

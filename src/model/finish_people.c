@@ -419,10 +419,11 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 static int settle_envelope_from(struct mail_params *p, const struct sysinfo *sys, struct err *e)
 {
 	struct mailbox *m = &p->envelope_from_box;
-	const char *host = sys->hostname();
+	const char *host;
 
 	if (!m->local || !*m->local || !mailbox_is_local(m) || server_params_local(&p->server))
 		return 0;
+	host = sys->hostname();         /* may ask the resolver: only where it is needed */
 	if (host && strchr(host, '.')) {
 		free(m->domain);
 		m->domain = xstrdup(host);
