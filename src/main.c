@@ -167,11 +167,11 @@ static int exit_code(int code, const struct telling *how)
 	return code == EXIT_UNKNOWN && how->as != AS_MAILCHUTE ? EX_TEMPFAIL : code;
 }
 
-static void write_log(const struct report *r, const struct mail_params *p)
+static void write_log(const struct report *r, const struct mail_params *p, int exit)
 {
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 
-	if (p->log && !r->dry_run && log_report(r, p, &sysinfo_real, &e) < 0)
+	if (p->log && (!r->dry_run || r->skipped) && log_report(r, p, exit, &sysinfo_real, &e) < 0)
 		say("warning: ", e.text);
 }
 
@@ -190,8 +190,9 @@ static int conclude(const struct report *r, const struct mail_params *p, const s
 	}
 	if (line[0] && !how->silent)
 		say("", line);
-	write_log(r, p);
-	return exit_code(code, how);
+	code = exit_code(code, how);
+	write_log(r, p, code);
+	return code;
 }
 
 static const struct trace trace_shown = { .line = show_line, .note = show_note };
@@ -232,7 +233,7 @@ static void show_settled(void *ctx, const struct report *r, const struct mail_pa
 	report_line(r, line, sizeof(line));
 	if (line[0] && !s->how->silent)
 		say("", line);
-	write_log(r, p);
+	write_log(r, p, exit_code(report_exit_code(r), s->how));
 }
 
 /* -bs: the replies are our standard output, so nothing else may be. */

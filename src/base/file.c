@@ -440,6 +440,19 @@ static int stage_append(struct staged *s, const char *mem, size_t len, struct er
 	return 0;
 }
 
+struct staged *staged_new(void)
+{
+	struct staged *s = xcalloc(1, sizeof(*s));
+
+	s->fd = -1;
+	return s;
+}
+
+int staged_add(struct staged *s, const char *mem, size_t len, struct err *e)
+{
+	return stage_append(s, mem, len, e);
+}
+
 /*
  * A line that is a dot alone, sought in what comes piece by piece: what might become one is held back until it
  * is one or not.
@@ -492,12 +505,11 @@ int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_
 		struct err *e)
 {
 	CLEANUP(close_fd) int in = fd;
-	CLEANUP(staged_freep) struct staged *s = xcalloc(1, sizeof(*s));
+	CLEANUP(staged_freep) struct staged *s = staged_new();
 	struct dot_line dot = { LINE_BEGIN };
 	char chunk[CHUNK];
 	size_t n;
 
-	s->fd = -1;
 	do {
 		if (read_some(in, name, timeout_ms, chunk, sizeof(chunk), &n, e) < 0)
 			return -1;

@@ -98,6 +98,7 @@ static int leaf_take_content(struct leaf *l, const struct leaf_taking *how, stru
 		return leaf_take_fd(l, c->fd, how, e);
 	case CONTENT_STDIN:
 		return leaf_take_fd(l, STDIN_FILENO, how, e);
+	case CONTENT_STAGED:
 	case CONTENT_TEXT:
 	case CONTENT_BYTES:
 	case CONTENT_NONE:
@@ -138,14 +139,20 @@ bool leaf_is_stream(const struct leaf *l)
 	return l->is_stream;
 }
 
+/* What was taken in: here, or by whoever gave it. */
+static const struct staged *staged_of(const struct leaf *l)
+{
+	return l->content->kind == CONTENT_STAGED ? l->content->staged : l->staged;
+}
+
 int64_t leaf_raw_size(const struct leaf *l)
 {
 	if (leaf_is_stream(l))
 		return -1;
 	if (l->is_file)
 		return l->id.size;
-	if (l->staged)
-		return staged_size(l->staged);
+	if (staged_of(l))
+		return staged_size(staged_of(l));
 	return (int64_t)l->content->len;
 }
 
@@ -162,8 +169,8 @@ int leaf_raw(struct leaf *l, struct source **ret, struct err *e)
 	}
 	if (l->is_file)
 		*ret = source_file(l->content->path, l->beneath, &l->id);
-	else if (l->staged)
-		*ret = source_staged(l->staged);
+	else if (staged_of(l))
+		*ret = source_staged(staged_of(l));
 	else
 		*ret = source_bytes(l->content->data, l->content->len);
 	return 0;

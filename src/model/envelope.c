@@ -110,7 +110,7 @@ static int add_lists(struct envelope *env, const struct mail_params *p, struct e
 	return 0;
 }
 
-static int set_sender(struct envelope *env, const struct mail_params *p, struct err *e)
+int envelope_sender(struct envelope *env, const struct mail_params *p, struct err *e)
 {
 	const struct mailbox *m = p->envelope_from_box.local ? &p->envelope_from_box : &p->from_box;
 
@@ -138,7 +138,7 @@ int envelope_from_params(struct envelope *ret, const struct mail_params *p, stru
 {
 	CLEANUP(envelope_clear) struct envelope env = { .require_tls = p->require_tls, .dsn_optional = p->dsn_optional };
 
-	if (set_sender(&env, p, e) < 0 || set_dsn(&env, p, e) < 0 || add_lists(&env, p, e) < 0)
+	if (envelope_sender(&env, p, e) < 0 || set_dsn(&env, p, e) < 0 || add_lists(&env, p, e) < 0)
 		return -1;
 	*ret = env;
 	env = (struct envelope){0};

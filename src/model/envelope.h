@@ -36,6 +36,8 @@ struct envelope {
  * ERR_DATA for what has no wire form (IDNA) or is too long in it. Linear in the number of recipients.
  */
 int envelope_from_params(struct envelope *ret, const struct mail_params *p, struct err *e) MUST_CHECK;
+/* Its sender alone: env->from, from_eai. */
+int envelope_sender(struct envelope *env, const struct mail_params *p, struct err *e) MUST_CHECK;
 bool envelope_wants_dsn(const struct envelope *env);
 /* It does, and a server without DSN is none for it. */
 bool envelope_needs_dsn(const struct envelope *env);

@@ -20,6 +20,7 @@
 
 struct buf;
 struct err;
+struct staged;
 struct sysinfo;
 struct value;
 
@@ -58,6 +59,7 @@ enum content_kind {
 	CONTENT_FILE,           /* path: regular file or pipe */
 	CONTENT_FD,             /* fd */
 	CONTENT_STDIN,
+	CONTENT_STAGED,         /* staged: taken in already */
 	CONTENT_PARTS,          /* multipart: children of the part */
 };
 struct content {
@@ -65,6 +67,7 @@ struct content {
 	char *data; size_t len;
 	char *path;
 	int fd;
+	struct staged *staged;  /* borrowed */
 	bool confined;          /* from JSON or data: opened beneath files_dir where that is set */
 };
 

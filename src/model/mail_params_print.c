@@ -76,6 +76,7 @@ static void print_base64(struct json_out *j, const struct content *c)
 static void print_content(struct json_out *j, const char *file, const struct content *c)
 {
 	switch (c->kind) {
+	case CONTENT_STAGED:
 	case CONTENT_NONE:
 	case CONTENT_PARTS:
 		break;

@@ -409,9 +409,8 @@ static void error_json(const struct report *r, struct json_out *out)
 	json_close(out, '}');
 }
 
-void report_json(const struct report *r, struct json_out *out)
+void report_json_members(const struct report *r, struct json_out *out)
 {
-	json_open(out, NULL, '{');
 	json_int(out, "version", REPORT_VERSION);
 	json_str(out, "result", report_result_name(r));
 	json_str(out, "message_id", r->message_id);
@@ -433,6 +432,12 @@ void report_json(const struct report *r, struct json_out *out)
 	time_ms(out, "total", r->total_us);
 	json_close(out, '}');
 	error_json(r, out);
+}
+
+void report_json(const struct report *r, struct json_out *out)
+{
+	json_open(out, NULL, '{');
+	report_json_members(r, out);
 	json_close(out, '}');
 	if (!out->failed && out->put(out->ctx, "\n", 1) < 0)
 		out->failed = true;

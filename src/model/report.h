@@ -116,6 +116,8 @@ const char *report_result_name(const struct report *r);  /* sent partial deferre
 
 /* One object, a newline after it. Allocates nothing. */
 void report_json(const struct report *r, struct json_out *out);
+/* What is between its braces, for an object that says more. */
+void report_json_members(const struct report *r, struct json_out *out);
 /* --report=text: a line per recipient and a last one for the whole. @put as in json_out. */
 int report_text(const struct report *r, int (*put)(void *ctx, const char *mem, size_t len), void *ctx);
 /* The one line for standard error when not all were accepted, into out[cap]; "" when all were. */
