@@ -249,12 +249,18 @@ static int serve_standard(const struct mail_params *p, const struct config *c, c
 }
 
 /* --check: a line a step. */
-static int check_way(const struct mail_params *p, struct err *e)
+static int check_way(const struct mail_params *p, const struct config *config, struct err *e)
 {
-	const struct check_hooks hooks = {0};
+	struct out out = { .len = 0 };
+	const struct check_out to = { out_put, &out, p->verbose ? &trace_shown : NULL, config_path(config) };
 	int code;
 
-	return check(&code, p, &hooks, e) < 0 ? -1 : code;
+	warn_of_waivers(p);
+	if (check(&code, p, &to, e) < 0)
+		return -1;
+	if (out_flush(&out) < 0)
+		return err_sys(e, ERR_IO, errno, "cannot write to standard output");
+	return code;
 }
 
 /* -bv: the envelope that a send would have. */
@@ -395,7 +401,7 @@ static int run(struct mail_params *p, struct telling *how, int argc, char *argv[
 	if (prepare(p, config, &ready, &sysinfo_real, e) < 0)
 		return -1;
 	switch (inv.mode) {
-	case MODE_CHECK: return check_way(p, e);
+	case MODE_CHECK: return check_way(p, config, e);
 	case MODE_VERIFY: return verify(p, e);
 	case MODE_PRINT_PARAMS: return print_mode(inv.mode, p, e);
 	default: return send_one(p, &ready, how);

@@ -3,21 +3,25 @@
 /*
  * --check, the doctor: every server of the list, step by step (net/probe.h),
  * as a send would go: with the configuration, account, secrets and sender
- * that it would have.
+ * that it would have. Nothing is sent.
  */
 
 #include "base/base.h"
-#include "net/probe.h"
 
+struct err;
 struct mail_params;
+struct trace;
+
+/* Where the lines go; as json_out's put. */
+struct check_out {
+	int (*put)(void *ctx, const char *mem, size_t len);
+	void *ctx;
+	const struct trace *trace;      /* NULL: none */
+	const char *config;             /* the configuration's file, to be named; NULL: there is none */
+};
 
 /*
- * @p is finished. *ret_exit: as a send to the same server and recipients would have it, 0 where all went well.
- * -1: *e, before any server was tried. Each server's steps come through @hooks, between server(ctx, label).
+ * @p is finished, and asks for text or JSON by its `report`. *ret_exit: as a send to the same server and
+ * recipients would have it. -1: *e, before any server was tried or amid the output.
  */
-struct check_hooks {
-	struct probe_hooks probe;
-	void (*server)(void *ctx, const char *label);
-};
-int check(int *ret_exit, const struct mail_params *p, const struct check_hooks *hooks,
-	  struct err *e) MUST_CHECK;
+int check(int *ret_exit, const struct mail_params *p, const struct check_out *out, struct err *e) MUST_CHECK;

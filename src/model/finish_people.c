@@ -238,6 +238,12 @@ static int no_recipient(const struct mail_params *p, struct err *e)
 		       "(fields in headers do not say who gets the message)");
 }
 
+static bool has_recipients(const struct mail_params *p)
+{
+	return p->to_boxes.count || p->cc_boxes.count || p->bcc_boxes.count || p->rcpt_boxes.count ||
+	       p->found_boxes.count;
+}
+
 int finish_recipients(struct mail_params *p, struct err *e)
 {
 	if (finish_rcpts(p, "to", &p->to_boxes, &p->to_groups, &p->original_to, e) < 0 ||
@@ -246,8 +252,7 @@ int finish_recipients(struct mail_params *p, struct err *e)
 	    finish_rcpts(p, "rcpt", &p->rcpt_boxes, NULL, NULL, e) < 0 || finish_found(p, e) < 0 ||
 	    finish_reply_to(p, e) < 0)
 		return -1;
-	if (p->to_boxes.count + p->cc_boxes.count + p->bcc_boxes.count + p->rcpt_boxes.count +
-	    p->found_boxes.count || p->probing)
+	if (has_recipients(p) || p->probing)
 		return 0;
 	return no_recipient(p, e);
 }
@@ -412,7 +417,12 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 	}
 	if (ready && (p->envelope_from || p->force_from) && !(p->found.is && !p->found.from))
 		return 0;
-	return default_from(p, sys, e);
+	if (default_from(p, sys, e) == 0)
+		return 0;
+	if (!p->probing || has_recipients(p))
+		return -1;
+	err_clear(e);           /* nobody is asked for a sender where no mail is tried */
+	return 0;
 }
 
 /* "root", as daemons give it: at the host, else whoever else it can be. */

@@ -131,6 +131,7 @@ struct server_params {
 	/* by mail_params_finish() */
 	struct server *list; size_t n_list;
 	unsigned mechanisms;    /* enum auth_mech bits allowed */
+	bool inspect;           /* --check: certificates are kept to be looked at */
 	bool has_credentials;   /* username, or auth names EXTERNAL */
 };
 

@@ -40,6 +40,7 @@ int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct 
 		return -1;
 	if (local_names_make(&p->names, p, e) < 0 || finish_recipients(p, e) < 0 || finish_sender(p, sys, e) < 0)
 		return -1;
+	p->server.inspect = p->probing;
 	p->dry_run |= p->output != NULL;
 	/* Both would go to standard output. */
 	if (p->dry_run && !p->output && p->report != REPORT_SILENT)

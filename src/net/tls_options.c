@@ -229,6 +229,8 @@ int tls_options_set(struct opening *o)
 	    opening_set_long(o, CURLOPT_SSL_VERIFYHOST, s->tls_verify ? 2 : 0, "tls_verify") < 0 ||
 	    opening_set_long(o, CURLOPT_SSL_ENABLE_ALPN, 0, "no ALPN") < 0)
 		return -1;
+	if (s->inspect && opening_set_long(o, CURLOPT_CERTINFO, 1, "a list of certificates") < 0)
+		return -1;
 	if (given(s->tls_pinned_key) &&
 	    opening_set_ptr(o, CURLOPT_PINNEDPUBLICKEY, s->tls_pinned_key, "tls_pinned_key") < 0)
 		return -1;
