@@ -17,12 +17,18 @@ _mailchute_values() {
 	--encoding)
 		COMPREPLY=($(compgen -W "auto 7bit 8bit binary quoted-printable base64" -- "$2"))
 		;;
+	--log-format)
+		COMPREPLY=($(compgen -W "text json" -- "$2"))
+		;;
+	--as)
+		COMPREPLY=($(compgen -W "sendmail mail mailq newaliases" -- "$2"))
+		;;
 	--report)
 		COMPREPLY=($(compgen -W "text json" -- "$2"))
 		;;
 	--unix-socket | --password-file | --oauth2-token-file | --tls-ca-file | --tls-cert-file | \
 		--tls-key-file | --body-file | --html-file | -a | --attachments | --attach | --message-file | \
-		--output | --params)
+		--output | --params | --aliases-file | --log | --config)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$2")
 		;;
@@ -36,7 +42,8 @@ _mailchute_values() {
 		--dot-timeout | --max-time | --limit-rate | --max-rcpt | -f | --from | --sender | \
 		--envelope-from | --to | -c | --cc | -b | --bcc | --rcpt | --dsn-notify | --dsn-envid | -s | \
 		--subject | --reply-to | --date | --zone | --message-id | --in-reply-to | --references | \
-		--headers | --auto-submitted | --body | --html | --charset)
+		--headers | --auto-submitted | --body | --html | --charset | --retries | --retry-delay | --account | \
+		--from-name | --force-from | --mail-domain | --aliases)
 		;;
 	*)
 		return 1
@@ -63,7 +70,7 @@ _mailchute() {
 	fi
 	if [[ $word == -* ]]; then
 		COMPREPLY=($(compgen -W "
-			-S -f -c -b -s -a -n -v -q -h --server --port --tls --no-tls --starttls --no-starttls --lmtp
+			-S -f -c -b -t -s -a -i -n -v -q -h --server --port --tls --no-tls --starttls --no-starttls --lmtp
 			--no-lmtp --unix-socket --helo-name --domain --username --user --password-env --password-file
 			--password-command --password-fd --auth --oauth2-token-env --oauth2-token-file
 			--oauth2-token-command --oauth2-token-fd --tls-verify --no-tls-verify --tls-ca-file
@@ -75,7 +82,10 @@ _mailchute() {
 			--headers --auto-submitted --priority --body --body-file --html --html-file --attachments
 			--attach --charset --encoding --message-file --stream --no-stream --files-dir --report --dry-run
 			--no-dry-run --output --verbose --no-verbose --quiet --no-quiet --params --print-params
-			--print-schema --help --version
+			--print-schema --retries --retry-delay --account --read-recipients --no-read-recipients
+			--from-name --force-from --mail-domain --aliases --aliases-file --ignore-dots --no-ignore-dots
+			--require-end --no-require-end --skip-empty --no-skip-empty --log --log-format --config
+			--check --as --help --version
 			" -- "$word"))
 	fi
 }

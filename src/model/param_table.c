@@ -33,6 +33,11 @@ enum { MAX_RCPT = 100000 };
 /* More tries than anybody waits for. */
 enum { MAX_RETRIES = 100 };
 
+/* What completions offer; input/personality.c reads them. */
+static const struct param_choice personalities[] = {
+	{"sendmail", 1}, {"mail", 2}, {"mailq", 3}, {"newaliases", 4}, {0},
+};
+
 static const struct param table[] = {
 	/* Server */
 	{"server", .letter = 'S', .type = PARAM_STRS, .flags = PARAM_SERVER, .group = GROUP_SERVER,
@@ -234,7 +239,7 @@ static const struct param table[] = {
 	{"check", .type = PARAM_ACTION, .flags = PARAM_NO_JSON | PARAM_NO_ENV, .group = GROUP_OUTPUT,
 	 .help = "try the way to the server step by step, and send nothing"},
 	{"as", .type = PARAM_ACTION, .flags = PARAM_NO_JSON | PARAM_NO_ENV, .group = GROUP_OUTPUT,
-	 .arg = "NAME", .help = "as first argument: read the others like sendmail, mail, mailq or newaliases"},
+	 .choices = personalities, .arg = "NAME", .help = "as first argument: read the others like sendmail, mail, mailq or newaliases"},
 	{"params", .type = PARAM_ACTION, .flags = PARAM_NO_JSON | PARAM_NO_ENV, .group = GROUP_OUTPUT,
 	 .arg = "FILE", .help = "read settings from a JSON object; '-' is standard input"},
 	{"print_params", .type = PARAM_ACTION, .flags = PARAM_NO_JSON | PARAM_NO_ENV, .group = GROUP_OUTPUT,
