@@ -13,7 +13,7 @@ Checked on each run, whatever the test looks at:
   - none of `secrets` appears in standard output or error, as it is, in base64 (of itself or of the AUTH PLAIN
     and OAUTH forms, at any offset), or in hexadecimal.
 
-The environment is clean: HOME is an empty directory, LANG=C.UTF-8, PATH; nothing else but what `env` adds
+The environment is clean: HOME is an empty directory, LANG=C.UTF-8, PATH, and no configuration; nothing else but what `env` adds
 (a value of None removes).
 
 Environment of the tests: MAILCHUTE the program's path, MC_WRAP a command to run it under (valgrind ...),
@@ -63,6 +63,7 @@ def environment(extra=None):
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME": home(),
 		"LANG": "C.UTF-8",
+		"MAILCHUTE_CONFIG": "",         # not that of the machine the tests run on
 		"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1",
 		"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
 		"LSAN_OPTIONS": "exitcode=99",
