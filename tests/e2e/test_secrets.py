@@ -103,7 +103,7 @@ class Ways(Case):
 			           secrets=HIDDEN, **how)
 			self.assertIn(r.code, (75, 76, 77), r)
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-07")
 	@tap.table(*WAYS)
 	def test_print(self, way):
 		"--print-params masks it: {0}"
@@ -141,7 +141,7 @@ class Ways(Case):
 
 
 class Traces(Case):
-	@tap.row("CLI-20", "AUT-08")
+	@tap.row("CLI-20", "AUT-08", "CFG-07")
 	@tap.table(*[w for w in WAYS if w not in ("fd",)])
 	def test_written(self, way):
 		"of everything written and sent, seen by strace, it is only in what goes to the server: {0}"
@@ -166,7 +166,7 @@ class Traces(Case):
 					self.fail(f"{leak}: {line[:300]}")
 		self.assertEqual(found, 1)
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-07")
 	@tap.table("env", "variable", "file", "JSON")
 	def test_children(self, way):
 		"a command that prints one secret is shown nothing of another: {0}"
@@ -182,7 +182,7 @@ class Traces(Case):
 		self.assertIn(b"PATH=", seen)
 		self.assertEqual(mc.leaks(HIDDEN, seen), [])
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-07")
 	@tap.table("env", "variable", "file", "command", "JSON")
 	def test_cmdline(self, way):
 		"while it runs it is not in its command line: {0}"
@@ -198,7 +198,7 @@ class Traces(Case):
 				self.assertEqual(mc.leaks(HIDDEN, f.read()), [])
 			self.assertEqual(run.wait().code, 0)
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-07")
 	@unittest.skipIf(ASAN, "the leak checker must be able to look into the process")
 	@tap.table("env", "file", "command", "JSON")
 	def test_core(self, way):
@@ -222,7 +222,7 @@ class Traces(Case):
 			run.wait()
 		self.assertEqual(os.listdir(place), [])
 
-	@tap.row("AUT-08")
+	@tap.row("AUT-08", "CFG-10")
 	@unittest.skipIf(ASAN, "freed memory is kept by the sanitizer")
 	@unittest.skipUnless(os.geteuid() == 0, "needs root to look into it")
 	@tap.table("file", "command", "fd")
@@ -264,7 +264,7 @@ class Bad(Case):
 		self.assertIn(says, r.stderr)
 		return r
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-05")
 	@tap.table(("fails", "echo {0}; exit 3", "exit status 3"), ("prints nothing", "true", "printed nothing"),
 	           ("prints two lines", "echo {0}; echo {0}", "more than one line"),
 	           ("prints over 64 KB", "yes {0} | tr -d '\\n' | head -c 70000", "octets"), ("hangs", "echo {0}; sleep 30", "did not end"),
@@ -277,13 +277,13 @@ class Bad(Case):
 		                 secrets=HIDDEN, lines=2)
 		self.assertLess(r.duration, 12 * mc.SLOW, r)
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-05")
 	@tap.table(("not executable", "/etc/passwd"), ("missing", "/nonexistent/program"), ("a directory", "/"))
 	def test_no_command(self, command):
 		"a password command that is {0}: 78"
 		self.refused(78, "--username", USER, "--password-command", command, says="cannot be run", lines=2)
 
-	@tap.row("CLI-20")
+	@tap.row("CLI-20", "CFG-06")
 	@tap.table(("leading and trailing space", " a b ", 0), ("8-bit", "p\u00e4ssw\u00f6rt", 0), ("4 KB", "x" * 4000, 0), ("NUL", "a\0b", 78), ("CR", "a\rb", 78),
 	           ("LF", "a\nb", 78), ("empty", "", 78), ("only a newline", "\n", 78), ("CRLF at the end", "secret\r\n", 78))
 	def test_form(self, secret, code):
