@@ -78,8 +78,7 @@ static int put_reply(struct buf *out, const struct report *r)
 
 		if (c->state != RCPT_ACCEPTED)
 			continue;
-		snprintf(words, sizeof(words), "%d%s%s%s%s", c->code, *c->enhanced ? " " : "", c->enhanced,
-			 *c->text ? " " : "", c->text);
+		snprintf(words, sizeof(words), "%d %s", c->code, c->text);
 		return put(out, "reply", words);
 	}
 	return 0;

@@ -388,6 +388,11 @@ static void trace_line(const struct talk *t, bool sent, const char *line, size_t
 		trace->line(trace->ctx, sent, line, len);
 }
 
+static void hear_reply_line(void *ctx, const char *line, size_t len)
+{
+	trace_line(ctx, false, line, len);
+}
+
 static bool send_line(struct talk *t, const char *line, int64_t until)
 {
 	size_t len = strlen(line), done = 0;
@@ -415,6 +420,8 @@ static bool ask(struct talk *t, const char *line)
 	if (!send_line(t, line, until))
 		return false;
 	reply_init(&t->reply);
+	t->reply.on_line = hear_reply_line;
+	t->reply.ctx = t;
 	for (;;) {
 		ssize_t n = session_recv(t->s, t->in, sizeof(t->in));
 		size_t used = 0;
@@ -429,8 +436,6 @@ static bool ask(struct talk *t, const char *line)
 			return false;
 		}
 		r = n ? reply_feed(&t->reply, t->in, (size_t)n, &used, &t->why) : 0;
-		if (r > 0)
-			trace_line(t, false, t->reply.text, t->reply.len);
 		if (r)
 			return r > 0;
 	}
@@ -456,7 +461,10 @@ static void tell_reply(const struct talk *t, const char *name, const char *addre
 {
 	char text[TEXT_MAX];
 
-	snprintf(text, sizeof(text), "<%s>: %s%s%.900s", address, v->code ? "" : "no reply: ", "", v->text);
+	if (v->code)
+		snprintf(text, sizeof(text), "<%s>: %d %.900s", address, v->code, v->text);
+	else
+		snprintf(text, sizeof(text), "<%s>: %.900s", address, v->text);
 	tell(t->p, name, v->state == RCPT_ACCEPTED ? PROBE_OK : PROBE_FAILED, -1, v->code, text, "");
 }
 
