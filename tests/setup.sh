@@ -20,7 +20,9 @@ tests='dovecot-core dovecot-lmtpd dovecot-submissiond libsasl2-modules
 	libpython3.11-testsuite golang-github-jhillyerd-enmime-dev
 	valgrind strace faketime clang llvm libclang-rt-14-dev
 	jq bash zsh fish bash-completion mandoc man-db
-	procps psmisc iproute2 util-linux'
+	procps psmisc iproute2 util-linux
+	cron at mutt git-email libmailtools-perl liblockfile1 php-cli php-symfony-mailer nodejs node-nodemailer logwatch fail2ban
+	debhelper dpkg-dev fakeroot lintian'
 # What Exim needs besides what the above brings; Exim itself cannot be installed beside Postfix.
 exim='libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0 libdb5.3 libnss-wrapper'
 
@@ -90,6 +92,23 @@ if [ "$level" = test ] && [ ! -x "$third/usr/sbin/exim4" ]; then
 		apt download exim4-daemon-light exim4-base 2>/dev/null || {
 			update
 			apt download exim4-daemon-light exim4-base
+		}
+		for package in *.deb; do
+			dpkg -x "$package" "$third"
+		done
+	) || { rm -rf "$download"; exit 1; }
+	rm -rf "$download"
+fi
+
+# Callers that cannot be installed beside others of their kind.
+if [ "$level" = test ] && [ ! -x "$third/usr/bin/bsd-mailx" ]; then
+	download=$(mktemp -d)
+	(
+		cd "$download"
+		chmod 755 .
+		apt download bsd-mailx systemd-cron 2>/dev/null || {
+			update
+			apt download bsd-mailx systemd-cron
 		}
 		for package in *.deb; do
 			dpkg -x "$package" "$third"
