@@ -55,7 +55,7 @@ def manual_blocks(page):
 		return [re.sub(r"\\(.)", r"\1", b, flags=re.S) for b in re.findall(r"^```\n(.*?)^```$", f.read(), re.M | re.S)]
 
 
-PAGES = ("mailchute.1.scd", "mailchute-params.5.scd", "mailchute-report.5.scd")
+PAGES = ("mailchute.1.scd", "mailchute-sendmail.1.scd", "mailchute-config.5.scd", "mailchute-params.5.scd", "mailchute-report.5.scd")
 BLOCKS = [("README.md", b) for b in readme_blocks()] + [(p, b) for p in PAGES for b in manual_blocks(p)]
 
 
@@ -100,6 +100,16 @@ def printed(subject, text):
 	return check
 
 
+def checked():
+	"""The doctor found all well, and nothing was sent."""
+	def check(case, world, run):
+		case.assertEqual(run.stderr, "")
+		case.assertIn("  ok    auth      logged in as ci", run.stdout)
+		case.assertIn("  ok    rcpt      <ops@example.org>", run.stdout)
+		case.assertEqual([m for server in world.servers.values() for m in server.messages if m.data], [])
+	return check
+
+
 # Where, a phrase that only this example has, and what is to come of it. In the order of the documents: the
 # examples of one document share a directory, one goes on where another left off.
 EXAMPLES = [
@@ -111,6 +121,13 @@ EXAMPLES = [
 	                                     "Tagesbericht für Zürich", ["report.pdf", "logo.png"],
 	                                     text="the figures are attached.", html="cid:logo", report=True)),
 	("README.md", "job.json --dry-run", printed("Tagesbericht für Zürich", "the figures are attached.")),
+	("README.md", "--check", checked()),
+	("README.md", "sendmail -t -i", sent(587, ["admin@example.org"], "alerts@example.org", "Disk", login="ci", text="full")),
+	("README.md", "--retries 3", sent(587, ["dev@example.org"], "ci@example.org", "Build failed", ["build.log"], "ci", "See the log.")),
+	("mailchute-sendmail.1.scd", "--as=sendmail", sent(25, ["ann@example.org"], "web@example.org", "Disk", text="full")),
+	("mailchute-sendmail.1.scd", "--as=mail", sent(25, ["ann@example.org"], "root@example.org", "Disks", text="Filesystem")),
+	("mailchute-config.5.scd", '"default": "ann@example.org"', printed(None, "x")),
+	("mailchute-config.5.scd", '"inherits"', printed(None, "x")),
 	("mailchute.1.scd", "The backup is done.", sent(25, ["ops@example.org"], "cron@example.org", "Backup",
 	                                                text="The backup is done.")),
 	("mailchute.1.scd", "archive@example.org", sent(587, ["dev@example.org", "archive@example.org"],
@@ -212,7 +229,10 @@ class Examples(tap.Case):
 		"{0}"
 		block = block_of(where, phrase)
 		directory = self.directory(where)
-		if block.startswith("{"):
+		if block.startswith("{") and "config" in where:
+			self.write("config.json", block, 0o644, os.path.join(directory, "work"))
+			block = "mailchute --config config.json -n --body x -f ann@example.org root@localhost"
+		elif block.startswith("{"):
 			self.write("params.json", block, 0o644, os.path.join(directory, "work"))
 			block = "mailchute --params params.json"
 		world = self.world()
