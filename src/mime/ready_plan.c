@@ -607,7 +607,8 @@ int ready_plan_make(struct ready_plan *ret, struct lines *lines, const struct bl
 	block_init(&w.block);
 	w.block.count = w.block.cap = head->count;
 	w.block.field = xreallocarray(NULL, head->count + 1, sizeof(*head->field));
-	memcpy(w.block.field, head->field, head->count * sizeof(*head->field));
+	if (head->count)
+		memcpy(w.block.field, head->field, head->count * sizeof(*head->field));
 	rc = buf_add(&w.block.text, head->text.data, head->text.len);
 	if (rc == 0)
 		rc = walk_all(&w, lines, e);

@@ -117,7 +117,7 @@ static struct message *make(struct mail_params *p, const char *json, size_t len)
 	fixed_state = 1;
 	mail_params_init(p);
 	if (input_json(p, "fuzz", json, len, &e) < 0 || mail_params_finish(p, &sysinfo_fixed, &e) < 0 ||
-	    message_from_params(&m, p, &sysinfo_fixed, &e) < 0) {
+	    message_from_params(&m, &(struct ready *){0}, p, &sysinfo_fixed, &e) < 0) {
 		assert(!m && e.text && e.text[0]);
 		err_clear(&e);
 		return NULL;

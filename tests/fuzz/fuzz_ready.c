@@ -4,18 +4,25 @@
  * it is, and its 7-bit rendering needs no other.
  *
  * Input: one octet for the size of reads, then the message, in which \x01 N C stands for C, 8 * N times: a
- * fuzzer comes by lines of more than 998 octets only so.
+ * fuzzer comes by lines of more than 998 octets only so. From 100 on the first octet gives names a domain and an
+ * alias, from 200 on an author is forced, and a text without a header is a body.
  */
 
 #include "mime_lint.h"
 
 #include "base/xalloc.h"
 #include "mime/ready.h"
+#include "model/local_names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static unsigned variant;        /* of this input: 0, 1 or 2 */
+
 static struct message *take(const void *mem, size_t len)
 {
+	static struct field alias[] = {
+		{ (char *)"root", (char *)"ann@example.org, Bob <bob@example.org>" }, { (char *)"ops", (char *)"root, \\ops" },
+	};
 	struct mail_params p = { .from_box = { .local = (char *)"a", .domain = (char *)"example.org" } };
 	struct err e = ERR_INIT;
 	struct message *m = NULL;
@@ -24,11 +31,21 @@ static struct message *take(const void *mem, size_t len)
 	ml_file(path, mem, len);
 	p.message_file = path;
 	ml_state = 1;
+	if (variant) {
+		p.mail_domain = (char *)"example.org";
+		p.aliases = (struct fields){ alias, ARRAY_SIZE(alias), ARRAY_SIZE(alias) };
+	}
+	if (variant == 2) {
+		p.force_from_box = (struct mailbox){ .local = (char *)"forced", .domain = (char *)"example.net" };
+		p.headless = true;
+	}
+	assert(local_names_make(&p.names, &p, &e) == 0);
 	if (message_ready(&m, &(struct ready *){0}, &p, &ml_sys, &e) < 0) {
 		assert(e.class == ERR_DATA && e.text && *e.text);
 		m = NULL;
 	}
 	err_clear(&e);
+	local_names_free(p.names);
 	return m;
 }
 
@@ -66,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
+	variant = data[0] / 100;
 	unfold(&text, data + 1, size - 1);
 	m = take(text.data, text.len);
 	buf_clear(&text);
