@@ -37,6 +37,7 @@ static struct message *take(const void *mem, size_t len)
 	}
 	if (variant == 2) {
 		p.force_from_box = (struct mailbox){ .local = (char *)"forced", .domain = (char *)"example.net" };
+		p.from_box = p.force_from_box;
 		p.headless = true;
 	}
 	assert(local_names_make(&p.names, &p, &e) == 0);
