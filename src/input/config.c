@@ -104,8 +104,11 @@ static int check_file(int fd, const struct stat *st, const char *shown, struct e
 	return 0;
 }
 
-static int read_file(struct buf *out, int fd, const char *shown, struct err *e)
+static int read_file(struct buf *out, int fd, off_t size, const char *shown, struct err *e)
 {
+	/* all the room at once: growing would leave copies of secrets behind */
+	if (buf_reserve(out, (size_t)size + 2 * 16384) < 0)
+		return err_set(e, ERR_CONFIG, "the configuration '%s' is larger than %d MiB", shown, CONFIG_MAX >> 20);
 	for (;;) {
 		ssize_t n;
 
@@ -438,9 +441,9 @@ static int check_secrets(const struct config *c, int fd, const struct stat *st, 
 
 static int take_file(struct config *c, int fd, const struct stat *st, struct err *e)
 {
-	CLEANUP(buf_wipe) struct buf text = BUF_INIT(CONFIG_MAX + 32768);
+	CLEANUP(buf_wipe) struct buf text = BUF_INIT(CONFIG_MAX + 4 * 16384);
 
-	if (check_file(fd, st, c->name, e) < 0 || read_file(&text, fd, c->name, e) < 0 ||
+	if (check_file(fd, st, c->name, e) < 0 || read_file(&text, fd, st->st_size, c->name, e) < 0 ||
 	    blank_comments(c, &text, e) < 0)
 		return -1;
 	if (json_read(&c->root, c->name, text.data ? text.data : "", text.len, e) < 0) {
@@ -472,7 +475,7 @@ static int try_file(struct config *c, const char *path, bool asked, struct err *
 {
 	char shown[SHOWN];
 	struct stat st;
-	int fd, r;
+	int fd = -1, r;
 
 	r = open_file(&fd, &st, path, asked, e);
 	if (r <= 0)

@@ -6,6 +6,7 @@
 #include "base/xalloc.h"
 #include "input/aliases.h"
 #include "input/config.h"
+#include "input/secret.h"
 #include "mime/ready.h"
 #include "model/mail_params.h"
 #include "text/addr.h"
@@ -45,6 +46,9 @@ int prepare(struct mail_params *p, const struct config *c, struct ready **ret_re
 
 	if (config_defaults(c, p, e) < 0 || mail_params_settle(p, e) < 0)
 		return -1;
+	/* the message may be long in coming, and a secret of the configuration is in our memory meanwhile */
+	if (p->server.username || p->server.proxy)
+		secret_harden();
 	if (ready_asked(p) && !p->probing) {
 		if (mail_params_check_people(p, e) < 0 || ready_take(&ready, p, e) < 0)
 			return -1;

@@ -11,6 +11,7 @@
 
 #include "mime/ready.h"
 
+#include "base/ascii.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/source.h"
@@ -104,6 +105,21 @@ static bool is_mbox_line(const struct line *line)
 	return at == line->len || line->mem[at] != ':';         /* "From :" is the field */
 }
 
+/*
+ * Where a text without a header may come, "From the start" is its first line: only what ends like asctime(3), with a
+ * time and a year, is of an mbox.
+ */
+static bool is_dated(const struct line *line)
+{
+	size_t end = line->len, digits = 0;
+
+	while (end && line->mem[end - 1] == ' ')
+		end--;
+	while (digits < end && is_digit(line->mem[end - 1 - digits]))
+		digits++;
+	return digits == 4 && memchr(line->mem, ':', end);
+}
+
 static int read_header(struct ready *r, struct lines *lines, struct err *e)
 {
 	struct line line;
@@ -111,7 +127,7 @@ static int read_header(struct ready *r, struct lines *lines, struct err *e)
 	int rc;
 
 	while ((rc = lines_next(lines, &line, e)) > 0) {
-		mbox = line.first ? is_mbox_line(&line) : mbox;
+		mbox = line.first ? is_mbox_line(&line) && (!r->headless || is_dated(&line)) : mbox;
 		if (mbox)
 			continue;
 		if (line.first && line.last && !line.len)

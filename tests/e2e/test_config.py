@@ -327,6 +327,16 @@ class Aliases(Config):
 		"a file that cannot be read: {0}: 78"
 		self.assertIn(want, self.expand("root", code=78, content=content))
 
+	def test_confined(self):
+		"an aliases_file that a params file names stays beneath files_dir"
+		outside = self.write("outside", "root: a@example.org\n")
+		inside = self.tempdir()
+		self.write("aliases", "root: b@example.org\n", directory=inside)
+		for name, code in (("aliases", 0), (outside, 78), ("../outside", 78)):
+			params = self.write("p.json", json.dumps({"aliases_file": name, "to": "root", "from": "a@example.org", "body": "x"}))
+			r = mc.run("--params", params, "--files-dir", inside, "-n")
+			self.assertEqual(r.code, code, r)
+
 	def test_many(self):
 		"100 000 aliases cost a pass"
 		content = "".join(f"n{i}: u{i}@example.org\n" for i in range(100_000))

@@ -263,7 +263,9 @@ class Header(Ready):
 
 	@tap.row("TIN-04")
 	@tap.table(("text", "disk full\nsecond\n", b"disk full\r\nsecond\r\n"), ("blank line first", "\ntext\n", b"text\r\n"),
-	           ("one dot", ".\n", b".\r\n"), ("8-bit", "gr\u00fc\u00dfe\n", "gr\u00fc\u00dfe\r\n".encode()), ("empty", "", b""))
+	           ("one dot", ".\n", b".\r\n"), ("8-bit", "gr\u00fc\u00dfe\n", "gr\u00fc\u00dfe\r\n".encode()), ("empty", "", b""),
+	           ("From at its start", "From the start\nthere was text\n", b"From the start\r\nthere was text\r\n"),
+	           ("behind an mbox line", "From a@b.example Thu Nov 26 07:00:00 2026\n\ntext\n", b"text\r\n"))
 	def test_headless(self, text, body):
 		"sendmail with recipients takes a text without a header as a body: {0}"
 		with fake.Server() as server:
