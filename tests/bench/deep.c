@@ -52,7 +52,8 @@ static long long compose(struct mail_params *p, struct err *e)
 	long long octets = 0;
 	size_t n = 1;
 
-	if (mail_params_finish(p, &sysinfo_real, e) < 0 || message_from_params(&m, p, &sysinfo_real, e) < 0 ||
+	if (mail_params_finish(p, &sysinfo_real, e) < 0 ||
+	    message_from_params(&m, &(struct ready *){0}, p, &sysinfo_real, e) < 0 ||
 	    message_open(m, false, &s, e) < 0)
 		return -1;
 	while (n) {
