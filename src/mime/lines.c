@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "base/source.h"
 #include "base/xalloc.h"
+#include "text/codec.h"
 #include "text/header.h"
 
 #include <stdlib.h>
@@ -44,15 +45,6 @@ static int lines_fill(struct lines *l, struct err *e)
 	return 0;
 }
 
-static size_t line_run(const char *mem, size_t len)
-{
-	size_t n = 0;
-
-	while (n < len && mem[n] != '\n' && mem[n] != '\r')
-		n++;
-	return n;
-}
-
 static void lines_give(struct lines *l, struct line *ret, size_t len, unsigned end, bool last)
 {
 	*ret = (struct line){ .mem = l->mem + l->used, .len = len, .end = end, .first = !l->inside,
@@ -70,7 +62,7 @@ int lines_next(struct lines *l, struct line *ret, struct err *e)
 	for (;;) {
 		mem = l->mem + l->used;
 		len = l->have - l->used;
-		looked += line_run(mem + looked, len - looked);
+		looked += run_of_line(mem + looked, len - looked);
 		/* A CR needs the octet behind it. */
 		if (looked < len && (mem[looked] == '\n' || looked + 1 < len || l->ended)) {
 			bool crlf = mem[looked] == '\r' && looked + 1 < len && mem[looked + 1] == '\n';
