@@ -359,8 +359,8 @@ static bool reads_nothing(enum mode mode)
 	       mode == MODE_NOTHING;
 }
 
-static int read_inputs(struct mail_params *p, struct invocation *inv, struct config **ret, int argc, char *argv[],
-		       struct err *e)
+static int read_inputs(struct mail_params *p, struct invocation *inv, struct config **ret, int argc,
+		       char *argv[], struct err *e)
 {
 	const char *config = getenv("MAILCHUTE_CONFIG");
 
@@ -450,7 +450,8 @@ int main(int argc, char *argv[])
 	int code, heard;
 
 	if (io_own_rights() < 0 || io_standard_fds() < 0) {
-		say("", "cannot give up the rights of a setuid program, or open /dev/null for a standard descriptor");
+		say("", "cannot give up the rights of a setuid program, or open /dev/null for a standard "
+			"descriptor");
 		return EX_OSERR;
 	}
 	io_signals_init();

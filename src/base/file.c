@@ -488,7 +488,8 @@ static int dot_line_end(struct dot_line *d, enum staged_end how, struct staged *
 	if (d->at == LINE_DOT || d->at == LINE_DOT_CR)
 		d->at = LINE_FOUND;
 	if (how == STAGED_DOT_REQUIRED && d->at != LINE_FOUND)
-		return err_set(e, ERR_DATA, "the input was cut short: it does not end with a line that is a dot alone "
+		return err_set(e, ERR_DATA,
+			       "the input was cut short: it does not end with a line that is a dot alone "
 			       "(require_end)");
 	return 0;
 }

@@ -138,8 +138,8 @@ int aliases_read(struct mail_params *p, struct err *e)
 
 	if (!p->aliases_file)
 		return 0;
-	if (file_slurp(&text, p->aliases_file, mail_params_confined(p, "aliases_file") ? p->files_dir : NULL, PIPE_MS,
-		       NULL, NULL, e) < 0) {
+	if (file_slurp(&text, p->aliases_file, mail_params_confined(p, "aliases_file") ? p->files_dir : NULL,
+		       PIPE_MS, NULL, NULL, e) < 0) {
 		e->class = ERR_CONFIG;
 		return err_wrap(e, "aliases_file");
 	}

@@ -80,7 +80,8 @@ static int open_file(int *ret_fd, struct stat *ret_st, const char *path, bool as
 	if (fd < 0 && !asked && (errno == ENOENT || errno == ENOTDIR || (errno == EACCES && !reachable(path))))
 		return 0;
 	if (fd < 0)
-		return err_sys(e, errno == EMFILE || errno == ENFILE ? ERR_OS : ERR_CONFIG, errno, "cannot open the configuration '%s'", shown);
+		return err_sys(e, errno == EMFILE || errno == ENFILE ? ERR_OS : ERR_CONFIG, errno,
+			       "cannot open the configuration '%s'", shown);
 	if (fstat(fd, ret_st) < 0) {
 		close(fd);
 		return err_sys(e, ERR_CONFIG, errno, "the configuration '%s'", shown);
@@ -96,10 +97,12 @@ static int check_file(int fd, const struct stat *st, const char *shown, struct e
 	if (!S_ISREG(st->st_mode))
 		return err_set(e, ERR_CONFIG, "the configuration '%s' is not a regular file", shown);
 	if (st->st_size > CONFIG_MAX)
-		return err_set(e, ERR_CONFIG, "the configuration '%s' is larger than %d MiB", shown, CONFIG_MAX >> 20);
+		return err_set(e, ERR_CONFIG, "the configuration '%s' is larger than %d MiB", shown,
+			       CONFIG_MAX >> 20);
 	/* Who owns it decides where our mail goes. On a read-only mount it is whoever mounted it. */
 	if (st->st_uid && st->st_uid != geteuid() && !(fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY)))
-		return err_set(e, ERR_CONFIG, "the configuration '%s' belongs to another user (%ld); run: chown %ld %s",
+		return err_set(e, ERR_CONFIG,
+			       "the configuration '%s' belongs to another user (%ld); run: chown %ld %s",
 			       shown, (long)st->st_uid, (long)geteuid(), shown);
 	return 0;
 }
@@ -108,7 +111,8 @@ static int read_file(struct buf *out, int fd, off_t size, const char *shown, str
 {
 	/* all the room at once: growing would leave copies of secrets behind */
 	if (buf_reserve(out, (size_t)size + 2 * 16384) < 0)
-		return err_set(e, ERR_CONFIG, "the configuration '%s' is larger than %d MiB", shown, CONFIG_MAX >> 20);
+		return err_set(e, ERR_CONFIG, "the configuration '%s' is larger than %d MiB", shown,
+			       CONFIG_MAX >> 20);
 	for (;;) {
 		ssize_t n;
 
@@ -155,7 +159,8 @@ static int unclosed(const struct config *c, const struct buf *b, size_t at, stru
 		line++;
 		column = 1;
 	}
-	return err_set(e, ERR_CONFIG, "%s:%u:%u: the comment that begins here is not closed", c->name, line, column);
+	return err_set(e, ERR_CONFIG, "%s:%u:%u: the comment that begins here is not closed", c->name, line,
+		       column);
 }
 
 /* Comments become blanks, so that every place stays where it was. */
@@ -170,7 +175,8 @@ static int blank_comments(const struct config *c, struct buf *b, struct err *e)
 			string = !string;
 		else if (string && b->data[i] == '\\')
 			i++;
-		if (string || b->data[i] != '/' || i + 1 >= b->len || !strchr("/*", b->data[i + 1]) || !b->data[i + 1])
+		if (string || b->data[i] != '/' || i + 1 >= b->len || !strchr("/*", b->data[i + 1]) ||
+		    !b->data[i + 1])
 			continue;
 		end = comment_end(b, i);
 		if (!end)
@@ -435,7 +441,8 @@ static int check_secrets(const struct config *c, int fd, const struct stat *st, 
 	if (!key || !(st->st_mode & S_IROTH) || (fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY)))
 		return 0;
 	utf8_escape(shown, sizeof(shown), c->path, strlen(c->path));
-	return err_set(e, ERR_CONFIG, "%s: others can read this file and it holds a literal '%s'; run: chmod 600 %s",
+	return err_set(e, ERR_CONFIG,
+		       "%s: others can read this file and it holds a literal '%s'; run: chmod 600 %s",
 		       c->name, key, shown);
 }
 
@@ -451,8 +458,8 @@ static int take_file(struct config *c, int fd, const struct stat *st, struct err
 		return -1;
 	}
 	if (c->root->type != VALUE_OBJECT)
-		return err_set(e, ERR_CONFIG, "%s:%u:%u: must be one object, {\"setting\": value, ...}", c->name,
-			       c->root->line, c->root->column);
+		return err_set(e, ERR_CONFIG, "%s:%u:%u: must be one object, {\"setting\": value, ...}",
+			       c->name, c->root->line, c->root->column);
 	if (take_root(c, e) < 0)
 		return -1;
 	return check_secrets(c, fd, st, e);

@@ -56,7 +56,8 @@ int input_personality(enum personality *ret, int *ret_skip, int argc, char *argv
  */
 int input_sendmail(struct mail_params *p, struct invocation *ret, int argc, char *argv[],
 		   struct err *e) MUST_CHECK;
-int input_mail(struct mail_params *p, struct invocation *ret, int argc, char *argv[], struct err *e) MUST_CHECK;
+int input_mail(struct mail_params *p, struct invocation *ret, int argc, char *argv[], struct err *e)
+	MUST_CHECK;
 
 /*
  * MAILCHUTE_* variables. An unknown MAILCHUTE_ name is an error with the nearest (64). An empty value is the

@@ -68,7 +68,8 @@ static int take_S(struct letters *l, const char *value)
 		if (strlen(known[i].variable) == len && !strncmp(value, known[i].variable, len))
 			return letter_set(l, known[i].setting, value + len + 1);
 	/* mta=/usr/sbin/sendmail is a program; a URL or host is a server */
-	if (value[len] && ((len == 3 && !strncmp(value, "mta", 3)) || (len == 4 && !strncmp(value, "smtp", 4))) &&
+	if (value[len] &&
+	    ((len == 3 && !strncmp(value, "mta", 3)) || (len == 4 && !strncmp(value, "smtp", 4))) &&
 	    value[len + 1] && value[len + 1] != '/')
 		return letter_set(l, "server", value + len + 1);
 	return 0;
@@ -77,8 +78,10 @@ static int take_S(struct letters *l, const char *value)
 /* Reading mail. */
 static int reads(struct letters *l, const char *value)
 {
-	return err_set(l->e, ERR_USAGE, "%s: mailchute sends mail and does not read it (-e, -f, -H, -u, -L, -p, -P are "
-		       "refused)", l->program);
+	return err_set(l->e, ERR_USAGE,
+		       "%s: mailchute sends mail and does not read it (-e, -f, -H, -u, -L, -p, -P are "
+		       "refused)",
+		       l->program);
 }
 
 static const struct letter table[] = {
@@ -120,10 +123,11 @@ static int take_words(struct letters *l)
 	for (size_t i = 0; i < l->n_words; i++)
 		if (letter_set(l, who, l->word[i]) < 0)
 			return -1;
-	if (l->n_words || l->p->read_recipients || l->inv->mode != MODE_SEND || mail_params_given(l->p, "to") ||
-	    mail_params_given(l->p, "cc") || mail_params_given(l->p, "bcc"))
+	if (l->n_words || l->p->read_recipients || l->inv->mode != MODE_SEND ||
+	    mail_params_given(l->p, "to") || mail_params_given(l->p, "cc") || mail_params_given(l->p, "bcc"))
 		return 0;
-	return err_set(l->e, ERR_USAGE, "%s: no recipient; mailchute sends mail and does not read it", l->program);
+	return err_set(l->e, ERR_USAGE, "%s: no recipient; mailchute sends mail and does not read it",
+		       l->program);
 }
 
 int input_mail(struct mail_params *p, struct invocation *ret, int argc, char *argv[], struct err *e)

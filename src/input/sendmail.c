@@ -29,8 +29,10 @@ static int refuse(struct letters *l, const char *option, const char *value)
 	char shown[SHOWN];
 
 	utf8_escape(shown, sizeof(shown), value, strlen(value));
-	return err_set(l->e, ERR_USAGE, "%s: %s%s is refused: it names a file, and mailchute opens none for an option "
-		       "of sendmail's", l->program, option, shown);
+	return err_set(l->e, ERR_USAGE,
+		       "%s: %s%s is refused: it names a file, and mailchute opens none for an option "
+		       "of sendmail's",
+		       l->program, option, shown);
 }
 
 static int refuse_C(struct letters *l, const char *value) { return refuse(l, "-C ", value); }
@@ -121,10 +123,16 @@ static int take_V(struct letters *l, const char *value)
 
 static int take_b(struct letters *l, const char *value)
 {
-	static const struct { const char *word; enum mode mode; } modes[] = {
-		{"m", MODE_SEND}, {"s", MODE_SERVE}, {"v", MODE_VERIFY}, {"p", MODE_QUEUE}, {"i", MODE_NOTHING},
+	static const struct { const char *word; enum mode mode;
+	} modes[] = {
+		{ "m", MODE_SEND },
+		{ "s", MODE_SERVE },
+		{ "v", MODE_VERIFY },
+		{ "p", MODE_QUEUE },
+		{ "i", MODE_NOTHING },
 		/* the host status of a daemon */
-		{"h", MODE_NOTHING}, {"H", MODE_NOTHING},
+		{ "h", MODE_NOTHING },
+		{ "H", MODE_NOTHING },
 	};
 	char shown[SHOWN];
 
@@ -136,8 +144,10 @@ static int take_b(struct letters *l, const char *value)
 	}
 	utf8_escape(shown, sizeof(shown), value, strlen(value));
 	if (*value && !value[1] && strchr("dDlt", *value))
-		return err_set(l->e, ERR_USAGE, "%s: -b%s: mailchute is no daemon and has no test mode; it sends "
-			       "(-bm), speaks SMTP on standard input (-bs), verifies (-bv)", l->program, shown);
+		return err_set(l->e, ERR_USAGE,
+			       "%s: -b%s: mailchute is no daemon and has no test mode; it sends "
+			       "(-bm), speaks SMTP on standard input (-bs), verifies (-bv)",
+			       l->program, shown);
 	return err_set(l->e, ERR_USAGE, "%s: -b%s: unknown mode", l->program, shown);
 }
 
@@ -285,7 +295,8 @@ int input_sendmail_options(struct mail_params *p, struct invocation *inv, const 
 	letters_init(&l, argc);
 	r = letters_read(&l, 0, argc, argv, &end);
 	if (r == 0 && (l.n_words || end < argc))
-		r = err_set(e, ERR_USAGE, "%s: behind -- there are options of sendmail, not recipients", program);
+		r = err_set(e, ERR_USAGE, "%s: behind -- there are options of sendmail, not recipients",
+			    program);
 	letters_clear(&l);
 	return r;
 }

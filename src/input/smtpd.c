@@ -21,7 +21,7 @@
 #include <strings.h>
 
 enum {
-	LINE_MOST = 2048,               /* RFC 5321 4.5.3.1.4 says 512; parameters and long addresses need more */
+	LINE_MOST = 2048, /* RFC 5321 4.5.3.1.4 says 512; parameters and long addresses need more */
 	RCPTS_MOST = 100000,
 	HOST_MOST = 255,
 };
@@ -154,7 +154,8 @@ static bool is_address(const char *text, bool sender)
 {
 	CLEANUP(err_clear) struct err ignored = ERR_INIT;
 	struct mailbox m = {0};
-	bool good = mailbox_parse(&m, text, strlen(text), ADDR_BARE_LOCAL | (sender ? ADDR_NULL : 0), &ignored) == 0 &&
+	bool good = mailbox_parse(&m, text, strlen(text), ADDR_BARE_LOCAL | (sender ? ADDR_NULL : 0),
+				  &ignored) == 0 &&
 		    !m.name;
 
 	mailbox_clear(&m);
@@ -170,7 +171,8 @@ static char *address_of(const char *arg, const char *word, bool sender, struct b
 	const char *wrong = NULL;
 
 	if (!path)
-		wrong = sender ? "501 5.5.4 Syntax: MAIL FROM:<address>" : "501 5.5.4 Syntax: RCPT TO:<address>";
+		wrong = sender ? "501 5.5.4 Syntax: MAIL FROM:<address>"
+			       : "501 5.5.4 Syntax: RCPT TO:<address>";
 	else if (!parameters_known(rest, sender))
 		wrong = "555 5.5.4 Unknown parameter";
 	else if (!is_address(path, sender))
@@ -255,8 +257,9 @@ static const struct command {
 	const char *verb;
 	void (*take)(struct smtpd *s, const char *arg, struct buf *out);
 } commands[] = {
-	{"EHLO", say_ehlo}, {"HELO", say_hello}, {"MAIL", take_mail}, {"RCPT", take_rcpt}, {"DATA", take_data},
-	{"RSET", take_rset}, {"NOOP", take_noop}, {"VRFY", take_vrfy}, {"HELP", take_help}, {"QUIT", take_quit},
+	{ "EHLO", say_ehlo },  { "HELO", say_hello }, { "MAIL", take_mail }, { "RCPT", take_rcpt },
+	{ "DATA", take_data }, { "RSET", take_rset }, { "NOOP", take_noop }, { "VRFY", take_vrfy },
+	{ "HELP", take_help }, { "QUIT", take_quit },
 };
 
 /* True: it was QUIT. */
@@ -329,7 +332,8 @@ static bool take_octet(struct smtpd *s, char c, struct buf *body)
 
 enum { ROOM_OF_OCTET = 2 };     /* octets of body that one of the input may bring */
 
-static enum smtpd_event feed_message(struct smtpd *s, const char *mem, size_t len, size_t *used, struct buf *body)
+static enum smtpd_event feed_message(struct smtpd *s, const char *mem, size_t len, size_t *used,
+				     struct buf *body)
 {
 	while (*used < len) {
 		if (body->max - body->len < ROOM_OF_OCTET)

@@ -36,7 +36,10 @@ static void put_text(struct checking *c, const char *text)
 static const char *state_name(enum probe_state s)
 {
 	static const char *const names[] = {
-		[PROBE_OK] = "ok", [PROBE_WARNING] = "warning", [PROBE_FAILED] = "failed", [PROBE_SKIPPED] = "skipped",
+		[PROBE_OK] = "ok",
+		[PROBE_WARNING] = "warning",
+		[PROBE_FAILED] = "failed",
+		[PROBE_SKIPPED] = "skipped",
 	};
 
 	return names[s];
@@ -62,7 +65,10 @@ static void step_json(struct checking *c, const struct probe_step *step)
 static void step_text(struct checking *c, const struct probe_step *step)
 {
 	static const char *const marks[] = {
-		[PROBE_OK] = "ok  ", [PROBE_WARNING] = "WARN", [PROBE_FAILED] = "FAIL", [PROBE_SKIPPED] = "-   ",
+		[PROBE_OK] = "ok  ",
+		[PROBE_WARNING] = "WARN",
+		[PROBE_FAILED] = "FAIL",
+		[PROBE_SKIPPED] = "-   ",
 	};
 	char escaped[1600], line[LINE], took[40] = "";
 
@@ -115,11 +121,13 @@ static void end_server(struct checking *c, int exit)
 }
 
 /* 1: a session was had; 0: it was not; -1. */
-static int check_server(struct checking *c, const struct server *server, const struct session_credentials *cred,
-			const struct envelope *env, bool mail, int *ret_exit, struct err *e)
+static int check_server(struct checking *c, const struct server *server,
+			const struct session_credentials *cred, const struct envelope *env, bool mail,
+			int *ret_exit, struct err *e)
 {
-	static const struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL,
-					     .text = "" };
+	static const struct verdict rest = {
+		.state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL, .text = ""
+	};
 	const struct probe_hooks hooks = { take_step, c, c->out->trace };
 	CLEANUP(report_clear) struct report report = {0};
 	int r;
@@ -139,8 +147,8 @@ static int check_server(struct checking *c, const struct server *server, const s
  * All are looked at. The exit code is that of the first with which a session was had, as a send stays with that
  * one; where none was, of the last.
  */
-static int check_servers(struct checking *c, const struct session_credentials *cred, const struct envelope *env,
-			 bool mail, int *ret_exit, struct err *e)
+static int check_servers(struct checking *c, const struct session_credentials *cred,
+			 const struct envelope *env, bool mail, int *ret_exit, struct err *e)
 {
 	const struct server_params *s = &c->p->server;
 	bool decided = false;
@@ -190,8 +198,9 @@ static void begin_output(struct checking *c)
 	if (!c->is_json) {
 		char line[LINE];
 
-		snprintf(line, sizeof(line), "configuration: %s%s%s\n", c->out->config ? c->out->config : "none",
-			 c->p->account ? ", account " : "", c->p->account ? c->p->account : "");
+		snprintf(line, sizeof(line), "configuration: %s%s%s\n",
+			 c->out->config ? c->out->config : "none", c->p->account ? ", account " : "",
+			 c->p->account ? c->p->account : "");
 		if (!c->quiet)
 			put_text(c, line);
 		return;
@@ -214,7 +223,8 @@ int check(int *ret_exit, const struct mail_params *p, const struct check_out *ou
 
 	if (make_envelope(&env, p, &mail, e) < 0)
 		return -1;
-	if (p->server.has_credentials && credentials_resolve(&secret, &p->server, p->server.list[0].host, e) < 0)
+	if (p->server.has_credentials &&
+	    credentials_resolve(&secret, &p->server, p->server.list[0].host, e) < 0)
 		return -1;
 	cred = (struct session_credentials){ secret.username, secret.password, secret.token };
 	begin_output(&c);

@@ -88,7 +88,8 @@ static int send_out(struct report *r, struct transport **ret, const struct mail_
 }
 
 static int deliver(struct report *r, struct transport **ret, const struct mail_params *p,
-		   struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
+		   struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks,
+		   struct err *e)
 {
 	CLEANUP(envelope_clear) struct envelope env = {0};
 	CLEANUP(message_freep) struct message *m = NULL;
@@ -109,7 +110,8 @@ static int deliver(struct report *r, struct transport **ret, const struct mail_p
 }
 
 int deliver_now(struct report *ret, struct transport **ret_transport, const struct mail_params *p,
-		struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e)
+		struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks,
+		struct err *e)
 {
 	*ret = (struct report){0};
 	*ret_transport = NULL;

@@ -23,10 +23,11 @@ struct deliver_hooks {
 };
 
 /*
- * @p is finished; *@taken: of prepare(), NULL afterwards. 0: *ret says what became of every recipient (of a dry run: that it was composed), and
- * *ret_transport is to be closed by transport_close() after the report was given (NULL: nothing to close).
- * -1: our own failure; *ret is filled all the same (report_error()), nothing was sent that a server could
- * have accepted, or the report says what was. The caller clears *ret in both cases.
+ * @p is finished; *@taken: of prepare(), NULL afterwards. 0: *ret says what became of every recipient (of a dry
+ * run: that it was composed), and *ret_transport is to be closed by transport_close() after the report was given
+ * (NULL: nothing to close). -1: our own failure; *ret is filled all the same (report_error()), nothing was sent
+ * that a server could have accepted, or the report says what was. The caller clears *ret in both cases.
  */
 int deliver_now(struct report *ret, struct transport **ret_transport, const struct mail_params *p,
-		struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks, struct err *e) MUST_CHECK;
+		struct ready **taken, const struct sysinfo *sys, const struct deliver_hooks *hooks,
+		struct err *e) MUST_CHECK;

@@ -100,8 +100,8 @@ static void to_syslog(const struct buf *line, bool failed)
 }
 
 /* The line alone, as long as it may be where it goes: a list of recipients gives way. */
-static int make_line(struct buf *line, const struct report *r, const struct log_facts *f, bool json, size_t most,
-		     size_t max)
+static int make_line(struct buf *line, const struct report *r, const struct log_facts *f, bool json,
+		     size_t most, size_t max)
 {
 	if (json)
 		return log_line_json(line, r, f);

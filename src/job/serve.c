@@ -85,10 +85,12 @@ static void answer(struct serving *s, const struct report *r)
 
 	report_line(r, line, sizeof(line));
 	if (exit == 0) {
-		snprintf(text, sizeof(text), "Ok, accepted by %s%s%s", r->server, *r->queue_id ? " as " : "", r->queue_id);
+		snprintf(text, sizeof(text), "Ok, accepted by %s%s%s", r->server, *r->queue_id ? " as " : "",
+			 r->queue_id);
 		smtpd_answer(s->smtpd, 250, "2.0.0", text, &s->replies);
 	} else if (accepted) {
-		snprintf(text, sizeof(text), "Accepted for %zu of %zu recipients: %s", accepted, r->n_rcpt, line);
+		snprintf(text, sizeof(text), "Accepted for %zu of %zu recipients: %s", accepted, r->n_rcpt,
+			 line);
 		smtpd_answer(s->smtpd, 250, "2.0.0", text, &s->replies);
 	} else if (count(r, RCPT_UNKNOWN) || count(r, RCPT_DEFERRED) || exit == 75) {
 		smtpd_answer(s->smtpd, 451, "4.0.0", line, &s->replies);

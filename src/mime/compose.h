@@ -19,9 +19,10 @@ struct ready;
 struct sysinfo;
 
 /*
- * A composed message, or a ready one: then of *taken, which may be NULL (mime/ready.h). Stages every pipe, identifies every file, scans text for
- * its encoding and size, builds the headers. Opens no socket, reads base64 files not at all. @p is borrowed
- * until message_free(). Errors: ERR_DATA, ERR_NOINPUT, ERR_IO, ERR_CANTCREAT, ERR_OS.
+ * A composed message, or a ready one: then of *taken, which may be NULL (mime/ready.h). Stages every pipe,
+ * identifies every file, scans text for its encoding and size, builds the headers. Opens no socket, reads base64
+ * files not at all. @p is borrowed until message_free(). Errors: ERR_DATA, ERR_NOINPUT, ERR_IO, ERR_CANTCREAT,
+ * ERR_OS.
  */
 int message_from_params(struct message **ret, struct ready **taken, const struct mail_params *p,
 			const struct sysinfo *sys, struct err *e) MUST_CHECK;

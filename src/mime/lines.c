@@ -151,9 +151,10 @@ static int line_refused(const struct block *b, struct err *e)
 {
 	if (!b->count)
 		return err_set(e, ERR_DATA, "its first line is not a header field");
-	return err_set(e, ERR_DATA,
-		       "the line behind header field %zu is neither a field nor the empty line before the body",
-		       b->count);
+	return err_set(
+		e, ERR_DATA,
+		"the line behind header field %zu is neither a field nor the empty line before the body",
+		b->count);
 }
 
 int block_line(struct block *b, const struct line *line, bool strict, struct err *e)

@@ -414,7 +414,8 @@ static bool is_resent(const struct block *b, const struct block_field *f)
 
 static bool same_name(const struct block *b, const struct block_field *f, const struct block_field *g)
 {
-	return f->name_len == g->name_len && !strncasecmp(b->text.data + f->at, b->text.data + g->at, f->name_len);
+	return f->name_len == g->name_len &&
+	       !strncasecmp(b->text.data + f->at, b->text.data + g->at, f->name_len);
 }
 
 static struct resent find_resent(const struct block *b)
@@ -429,12 +430,14 @@ static struct resent find_resent(const struct block *b)
 		for (size_t i = r.first; i < r.end; i++)
 			if (same_name(b, f, &b->field[i]) && !block_is(b, f, "Resent-Bcc"))
 				return r;
-		r.is |= block_is(b, f, "Resent-To") || block_is(b, f, "Resent-Cc") || block_is(b, f, "Resent-Bcc");
+		r.is |= block_is(b, f, "Resent-To") || block_is(b, f, "Resent-Cc") ||
+			block_is(b, f, "Resent-Bcc");
 	}
 	return r;
 }
 
-static void find_people(const struct block *b, size_t from, size_t end, const char *const names[5], struct found *ret)
+static void find_people(const struct block *b, size_t from, size_t end, const char *const names[5],
+			struct found *ret)
 {
 	for (size_t i = from; i < end; i++) {
 		const struct block_field *f = &b->field[i];
@@ -451,7 +454,8 @@ static void find_people(const struct block *b, size_t from, size_t end, const ch
 void ready_found(const struct ready *r, struct found *ret)
 {
 	static const char *const names[] = { "From", "Sender", "To", "Cc", "Bcc" };
-	static const char *const again[] = { "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", "Resent-Bcc" };
+	static const char *const again[] = { "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc",
+					     "Resent-Bcc" };
 	const struct resent resent = find_resent(&r->block);
 
 	ret->is = true;

@@ -22,10 +22,11 @@ static const struct people_field {
 	enum role role;
 	const char *original;           /* keeps what it said; NULL: nothing does */
 } fields[] = {
-	{"From", ROLE_AUTHOR, "X-Original-From"}, {"Sender", ROLE_SENDER, NULL}, {"Reply-To", ROLE_SENDER, NULL},
-	{"To", ROLE_RECIPIENT, "X-Original-To"},  {"Cc", ROLE_RECIPIENT, "X-Original-Cc"},
-	{"Resent-From", ROLE_SENDER, NULL},       {"Resent-Sender", ROLE_SENDER, NULL},
-	{"Resent-To", ROLE_RECIPIENT, NULL},      {"Resent-Cc", ROLE_RECIPIENT, NULL},
+	{ "From", ROLE_AUTHOR, "X-Original-From" }, { "Sender", ROLE_SENDER, NULL },
+	{ "Reply-To", ROLE_SENDER, NULL },          { "To", ROLE_RECIPIENT, "X-Original-To" },
+	{ "Cc", ROLE_RECIPIENT, "X-Original-Cc" },  { "Resent-From", ROLE_SENDER, NULL },
+	{ "Resent-Sender", ROLE_SENDER, NULL },     { "Resent-To", ROLE_RECIPIENT, NULL },
+	{ "Resent-Cc", ROLE_RECIPIENT, NULL },
 };
 
 static const struct people_field *row_of(const struct block *b, const struct block_field *f)
@@ -202,8 +203,8 @@ static int rewrite(struct buf *out, const struct people_field *row, struct rewri
 	return 1;
 }
 
-int people_put(struct buf *out, const struct block *b, const struct block_field *f, const struct mail_params *p,
-	       struct err *e)
+int people_put(struct buf *out, const struct block *b, const struct block_field *f,
+	       const struct mail_params *p, struct err *e)
 {
 	const struct people_field *row = row_of(b, f);
 	struct rewriting w = { .p = p };

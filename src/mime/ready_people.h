@@ -17,5 +17,5 @@ struct err;
 struct mail_params;
 
 /* 1: the field is written anew; 0: it is to be kept; -1: ERR_DATA. */
-int people_put(struct buf *out, const struct block *b, const struct block_field *f, const struct mail_params *p,
-	       struct err *e) MUST_CHECK;
+int people_put(struct buf *out, const struct block *b, const struct block_field *f,
+	       const struct mail_params *p, struct err *e) MUST_CHECK;

@@ -136,7 +136,8 @@ static int set_dsn(struct envelope *env, const struct mail_params *p, struct err
 
 int envelope_from_params(struct envelope *ret, const struct mail_params *p, struct err *e)
 {
-	CLEANUP(envelope_clear) struct envelope env = { .require_tls = p->require_tls, .dsn_optional = p->dsn_optional };
+	CLEANUP(envelope_clear)
+	struct envelope env = { .require_tls = p->require_tls, .dsn_optional = p->dsn_optional };
 
 	if (envelope_sender(&env, p, e) < 0 || set_dsn(&env, p, e) < 0 || add_lists(&env, p, e) < 0)
 		return -1;

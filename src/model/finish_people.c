@@ -72,7 +72,8 @@ static int check_domain(const struct mail_params *p, const struct mailbox *m, st
 	if (m->domain || !*m->local || server_params_local(&p->server) || !strcasecmp(m->local, "postmaster"))
 		return 0;
 	utf8_escape(shown, sizeof(shown), m->local, strlen(m->local));
-	return err_set(e, ERR_DATA, "'%s' has no @domain (mail_domain gives names one, aliases an address)", shown);
+	return err_set(e, ERR_DATA, "'%s' has no @domain (mail_domain gives names one, aliases an address)",
+		       shown);
 }
 
 /*
@@ -217,7 +218,8 @@ static int finish_found(struct mail_params *p, struct err *e)
 			continue;       /* "Bcc:" alone is met */
 		if (take_mailboxes(&t, text, e) == 0)
 			continue;
-		utf8_escape(shown, sizeof(shown), text + strspn(text, " \t"), strlen(text + strspn(text, " \t")));
+		utf8_escape(shown, sizeof(shown), text + strspn(text, " \t"),
+			    strlen(text + strspn(text, " \t")));
 		return err_wrap(e, "the recipients '%s' of the message", shown);
 	}
 	for (size_t i = 0; i < p->found_boxes.count; i++)
@@ -282,8 +284,9 @@ static int expand_pattern(char **ret, const char *text, const struct sysinfo *sy
 			text++;
 			put = *text == 'U' ? user : *text == 'H' ? host : "%";
 			if (!put || !*put)
-				return err_set(e, ERR_DATA, "%%%c stands for nothing here: %s", *text, *text == 'U' ?
-					       "the user has no name" : "this machine's name has no domain");
+				return err_set(e, ERR_DATA, "%%%c stands for nothing here: %s", *text,
+					       *text == 'U' ? "the user has no name"
+							    : "this machine's name has no domain");
 			len = strlen(put);
 		}
 		if (buf_add(&b, put, len) < 0)
@@ -410,8 +413,10 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 		return from_of_headers(p, from, e);
 	if (ready && from_of_message(p))
 		return 0;
-	if (ready && p->found.is && !p->found.from && p->envelope_from_box.local && *p->envelope_from_box.local) {
-		p->from_box = (struct mailbox){ xstrdup(p->envelope_from_box.name), xstrdup(p->envelope_from_box.local),
+	if (ready && p->found.is && !p->found.from && p->envelope_from_box.local &&
+	    *p->envelope_from_box.local) {
+		p->from_box = (struct mailbox){ xstrdup(p->envelope_from_box.name),
+						xstrdup(p->envelope_from_box.local),
 						xstrdup(p->envelope_from_box.domain) };
 		return 0;
 	}
@@ -466,7 +471,8 @@ static void apply_force(struct mail_params *p)
 		free(field->name);
 		free(field->value);
 		p->headers.count--;
-		memmove(field, field + 1, (size_t)(p->headers.item + p->headers.count - field) * sizeof(*field));
+		memmove(field, field + 1,
+			(size_t)(p->headers.item + p->headers.count - field) * sizeof(*field));
 	}
 	mailbox_clear(&p->from_box);
 	p->from_box = (struct mailbox){ name, xstrdup(force->local), xstrdup(force->domain) };

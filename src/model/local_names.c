@@ -245,7 +245,8 @@ static int take_target(struct expansion *x, const struct alias *of, const char *
 	struct mailbox m = {0};
 
 	if (is_no_address(s, len))
-		return fail(of, x->e, "goes to a command or a file, which mailchute does not write to; give an "
+		return fail(of, x->e,
+			    "goes to a command or a file, which mailchute does not write to; give an "
 			    "address");
 	if (mailbox_parse(&m, s + last, len - last, ADDR_BARE_LOCAL, x->e) < 0) {
 		char shown[128];
@@ -282,7 +283,8 @@ static int expand(struct expansion *x)
 	return 0;
 }
 
-int local_names_recipient(struct local_names *n, const struct mailbox *m, struct addressees *out, struct err *e)
+int local_names_recipient(struct local_names *n, const struct mailbox *m, struct addressees *out,
+			  struct err *e)
 {
 	struct expansion x = { .names = n, .out = out, .first = out->count, .e = e };
 	struct mailbox copy;

@@ -59,8 +59,8 @@ static int put_rcpts(struct buf *out, const struct report *r, enum rcpt_state st
 	for (size_t i = 0; i < r->n_rcpt; i++) {
 		if (r->rcpt[i].state != state || ++n > most)
 			continue;
-		if (n == 1 ? buf_addf(out, " %s=", state == RCPT_ACCEPTED ? "to" : rcpt_state_name(state)) < 0 :
-			     buf_adds(out, ",") < 0)
+		if (n == 1 ? buf_addf(out, " %s=", state == RCPT_ACCEPTED ? "to" : rcpt_state_name(state)) < 0
+			   : buf_adds(out, ",") < 0)
 			return -1;
 		if (put_address(out, r->rcpt[i].addr) < 0)
 			return -1;
@@ -109,11 +109,13 @@ int log_line_text(struct buf *out, const struct report *r, const struct log_fact
 	char error[2048];
 
 	report_line(r, error, sizeof(error));
-	if (put(out, "result", report_result_name(r)) < 0 || buf_addf(out, " exit=%d uid=%ld", f->exit, f->uid) < 0)
+	if (put(out, "result", report_result_name(r)) < 0 ||
+	    buf_addf(out, " exit=%d uid=%ld", f->exit, f->uid) < 0)
 		return -1;
 	if ((f->account && put(out, "account", f->account) < 0) || put_people(out, r, f, rcpts_most) < 0)
 		return -1;
-	if ((*r->server && put(out, "server", r->server) < 0) || (*r->message_id && put(out, "id", r->message_id) < 0) ||
+	if ((*r->server && put(out, "server", r->server) < 0) ||
+	    (*r->message_id && put(out, "id", r->message_id) < 0) ||
 	    (*r->queue_id && put(out, "queue_id", r->queue_id) < 0) || put_figures(out, r) < 0)
 		return -1;
 	return put_reply(out, r) < 0 || (*error && put(out, "error", error) < 0) ? -1 : 0;

@@ -26,6 +26,7 @@ struct log_facts {
 enum { LOG_RCPTS_MOST = 1000 };         /* of a text line; how many more there are is said */
 
 /* Without time and process, which a sink puts before it, and without a line feed. -1: out->max is too small. */
-int log_line_text(struct buf *out, const struct report *r, const struct log_facts *f, size_t rcpts_most) MUST_CHECK;
+int log_line_text(struct buf *out, const struct report *r, const struct log_facts *f, size_t rcpts_most)
+	MUST_CHECK;
 /* One object with the facts and the members of mailchute-report(5), without a line feed. */
 int log_line_json(struct buf *out, const struct report *r, const struct log_facts *f) MUST_CHECK;

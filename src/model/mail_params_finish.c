@@ -23,7 +23,8 @@ static int check_stream(const struct mail_params *p, struct err *e)
 		return err_set(e, ERR_USAGE, "a stream can be sent to one server only, %zu are given",
 			       p->server.n_list);
 	if (p->require_end)
-		return err_set(e, ERR_USAGE, "a stream is sent before its end is seen, and require_end is asked for");
+		return err_set(e, ERR_USAGE,
+			       "a stream is sent before its end is seen, and require_end is asked for");
 	if (p->server.retries)
 		return err_set(e, ERR_USAGE, "a stream can be sent once only, and retries are asked for");
 	return 0;
@@ -38,7 +39,8 @@ int mail_params_finish(struct mail_params *p, const struct sysinfo *sys, struct 
 	bound_settle(p);
 	if (finish_words(p, e) < 0 || server_params_finish(p, e) < 0 || check_stream(p, e) < 0)
 		return -1;
-	if (local_names_make(&p->names, p, e) < 0 || finish_recipients(p, e) < 0 || finish_sender(p, sys, e) < 0)
+	if (local_names_make(&p->names, p, e) < 0 || finish_recipients(p, e) < 0 ||
+	    finish_sender(p, sys, e) < 0)
 		return -1;
 	p->server.inspect = p->probing;
 	p->dry_run |= p->output != NULL;

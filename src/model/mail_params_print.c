@@ -250,7 +250,8 @@ static bool overruled(const struct mail_params *p, const char *name)
 
 	for (size_t i = 0; i < ARRAY_SIZE(pair); i++)
 		for (int k = 0; k < 2; k++)
-			if (!strcmp(name, pair[i][k]) && param_origin(p, pair[i][1 - k]) > param_origin(p, name))
+			if (!strcmp(name, pair[i][k]) &&
+			    param_origin(p, pair[i][1 - k]) > param_origin(p, name))
 				return true;
 	return false;
 }

@@ -49,8 +49,10 @@ static int settle_ready_message(struct mail_params *p, struct err *e)
 		if (o > ORIGIN_ENV || (o == ORIGIN_DEFAULT && param_has_value(p, which)))
 			return err_set(e, ERR_USAGE,
 				       "%s cannot be set beside %s, which has its own headers and body",
-				       composing[i], p->read_recipients ? "-t (read_recipients): that is a ready "
-				       "message" : "message_file");
+				       composing[i],
+				       p->read_recipients ? "-t (read_recipients): that is a ready "
+							    "message"
+							  : "message_file");
 		param_clear(p, which);
 		p->origin[param_id(which)] = ORIGIN_DEFAULT;
 	}

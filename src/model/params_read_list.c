@@ -183,7 +183,8 @@ static int check_alias_name(const struct reader *r, const struct value *v, const
 		return reader_fail(r, v, "an alias is for a name without @domain");
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f || name[i] == ':')
-			return reader_fail(r, v, "an alias is for a name without blanks and control characters");
+			return reader_fail(r, v,
+					   "an alias is for a name without blanks and control characters");
 	return 0;
 }
 

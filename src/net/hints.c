@@ -121,9 +121,10 @@ static int not_connected(struct opening *o, CURLcode rc)
 		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED, "no connection: %s",
 				    strerror((int)number));
 	if (o->server->loopback && o->server->port == 25)
-		return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED,
-				    "nothing is listening: name your mail server with --server or in the configuration, "
-				    "or use --dry-run to see the message");
+		return opening_fail(
+			o, RCPT_DEFERRED, CAUSE_REFUSED,
+			"nothing is listening: name your mail server with --server or in the configuration, "
+			"or use --dry-run to see the message");
 	return opening_fail(o, RCPT_DEFERRED, CAUSE_REFUSED,
 			    "connection refused: is %u the right port? (usual: 587 "
 			    "with --starttls, 465 with --tls, 25)",

@@ -92,7 +92,8 @@ static void keep_names(char *out, size_t cap, const char *value)
 		const char *from = colon ? colon + 1 : value;
 		size_t n = len - (size_t)(from - value);
 
-		at += (size_t)snprintf(out + at, cap - at, "%s%.*s", at ? ", " : "", (int)(n > 200 ? 200 : n), from);
+		at += (size_t)snprintf(out + at, cap - at, "%s%.*s", at ? ", " : "", (int)(n > 200 ? 200 : n),
+				       from);
 		value += len;
 		value += strspn(value, ", \n");
 	}
@@ -136,7 +137,8 @@ static void look_at_certificates(struct probe *p, struct session *s)
 	struct curl_certinfo *info = NULL;
 
 	p->leaf.ends_s = -1;
-	if (curl_easy_getinfo(s->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || !info || info->num_of_certs < 1)
+	if (curl_easy_getinfo(s->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || !info ||
+	    info->num_of_certs < 1)
 		return;
 	p->chain = (size_t)info->num_of_certs;
 	for (struct curl_slist *at = info->certinfo[0]; at; at = at->next)
@@ -198,8 +200,11 @@ static bool probe_dns(const struct probe *p)
 	size_t at = 0;
 
 	if (p->server->unix_socket || is_literal(host) || p->s->proxy) {
-		tell(p, "dns", PROBE_SKIPPED, -1, 0, p->server->unix_socket ? "a Unix socket has no name to look up" :
-		     p->s->proxy ? "the proxy looks the name up" : "an address needs no looking up", "");
+		tell(p, "dns", PROBE_SKIPPED, -1, 0,
+		     p->server->unix_socket ? "a Unix socket has no name to look up"
+		     : p->s->proxy          ? "the proxy looks the name up"
+					    : "an address needs no looking up",
+		     "");
 		return true;
 	}
 	if (lookup(&found, host, family, io_now_ms() + (int64_t)p->s->connect_timeout * 1000) < 0) {
@@ -227,7 +232,8 @@ static void tell_connected(const struct probe *p, const struct session *s)
 	if (p->server->unix_socket)
 		snprintf(text, sizeof(text), "to %s", p->server->unix_socket);
 	else if (s && curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && *ip)
-		snprintf(text, sizeof(text), "to %s port %u%s", ip, p->server->port, p->s->proxy ? ", by a proxy" : "");
+		snprintf(text, sizeof(text), "to %s port %u%s", ip, p->server->port,
+			 p->s->proxy ? ", by a proxy" : "");
 	else
 		snprintf(text, sizeof(text), "to %s", p->server->label);
 	tell(p, "connect", PROBE_OK, s ? s->times.connect : -1, 0, text, "");
@@ -248,10 +254,12 @@ static void tell_tls(struct probe *p, struct session *s)
 	if (s->times.tls < 0) {
 		bool near = p->server->loopback;
 
-		tell(p, "tls", near ? PROBE_SKIPPED : PROBE_WARNING, -1, 0, near ?
-		     "none, and on this machine none is needed" :
-		     s->cap.starttls ? "none, though the server offers STARTTLS" : "none: the server offers no STARTTLS",
-		     near ? "" : "everybody on the way can read the mail: --starttls or --tls, or another port");
+		tell(p, "tls", near ? PROBE_SKIPPED : PROBE_WARNING, -1, 0,
+		     near              ? "none, and on this machine none is needed"
+		     : s->cap.starttls ? "none, though the server offers STARTTLS"
+				       : "none: the server offers no STARTTLS",
+		     near ? ""
+			  : "everybody on the way can read the mail: --starttls or --tls, or another port");
 		return;
 	}
 	look_at_certificates(p, s);
@@ -270,9 +278,12 @@ static void tell_tls(struct probe *p, struct session *s)
 
 static void list_capabilities(const struct capabilities *c, char *out, size_t cap)
 {
-	const struct { bool has; const char *name; } known[] = {
-		{c->pipelining, "PIPELINING"}, {c->eightbit, "8BITMIME"}, {c->smtputf8, "SMTPUTF8"}, {c->dsn, "DSN"},
-		{c->chunking, "CHUNKING"}, {c->requiretls, "REQUIRETLS"}, {c->starttls, "STARTTLS"},
+	const struct { bool has; const char *name;
+	} known[] = {
+		{ c->pipelining, "PIPELINING" }, { c->eightbit, "8BITMIME" },
+		{ c->smtputf8, "SMTPUTF8" },     { c->dsn, "DSN" },
+		{ c->chunking, "CHUNKING" },     { c->requiretls, "REQUIRETLS" },
+		{ c->starttls, "STARTTLS" },
 	};
 	size_t at = 0;
 
@@ -303,11 +314,14 @@ static void tell_auth(const struct probe *p, const struct session *s)
 	char text[TEXT_MAX];
 
 	if (!p->s->has_credentials) {
-		tell(p, "auth", PROBE_SKIPPED, -1, 0, "no credentials are given", s->cap.auth_offered && !p->server->loopback ?
-		     "the server offers a login: --username, if it wants one" : "");
+		tell(p, "auth", PROBE_SKIPPED, -1, 0, "no credentials are given",
+		     s->cap.auth_offered && !p->server->loopback
+			     ? "the server offers a login: --username, if it wants one"
+			     : "");
 		return;
 	}
-	snprintf(text, sizeof(text), "logged in%s%s", p->s->username ? " as " : "", p->s->username ? p->s->username : "");
+	snprintf(text, sizeof(text), "logged in%s%s", p->s->username ? " as " : "",
+		 p->s->username ? p->s->username : "");
 	tell(p, "auth", PROBE_OK, s->times.auth, 235, text, "");
 }
 
@@ -363,8 +377,13 @@ static void tell_failure(struct probe *p, const struct session_failure *why)
 
 static void settle_all(struct report *r, const struct session_failure *why)
 {
-	const struct verdict v = { .state = why->state, .stage = why->stage, .cause = why->cause, .code = why->code,
-				   .enhanced = why->enhanced, .text = why->text, .len = strlen(why->text) };
+	const struct verdict v = { .state = why->state,
+				   .stage = why->stage,
+				   .cause = why->cause,
+				   .code = why->code,
+				   .enhanced = why->enhanced,
+				   .text = why->text,
+				   .len = strlen(why->text) };
 
 	for (size_t i = 0; i < r->n_rcpt; i++)
 		report_tentative(r, i, &v);
@@ -442,16 +461,21 @@ static bool ask(struct talk *t, const char *line)
 }
 
 /* The verdict of a reply, or of none. */
-static struct verdict verdict_of(const struct talk *t, bool heard, enum smtp_stage stage, enum cause cause, char *enhanced)
+static struct verdict verdict_of(const struct talk *t, bool heard, enum smtp_stage stage, enum cause cause,
+				 char *enhanced)
 {
 	struct verdict v = { .stage = stage, .cause = CAUSE_LOST, .state = RCPT_DEFERRED, .text = t->why };
 
 	if (heard) {
 		enhanced_code(enhanced, t->reply.code, t->reply.text, t->reply.len);
-		v = (struct verdict){ .stage = stage, .code = t->reply.code, .text = t->reply.text, .enhanced = enhanced,
+		v = (struct verdict){ .stage = stage,
+				      .code = t->reply.code,
+				      .text = t->reply.text,
+				      .enhanced = enhanced,
 				      .cause = t->reply.code / 100 == 2 ? CAUSE_NONE : cause,
-				      .state = t->reply.code / 100 == 2 ? RCPT_ACCEPTED :
-					       t->reply.code / 100 == 4 ? RCPT_DEFERRED : RCPT_REJECTED };
+				      .state = t->reply.code / 100 == 2   ? RCPT_ACCEPTED
+					       : t->reply.code / 100 == 4 ? RCPT_DEFERRED
+									  : RCPT_REJECTED };
 	}
 	v.len = strlen(v.text);
 	return v;
@@ -520,7 +544,8 @@ static void accept_all(struct report *r)
 
 /* ---- the whole ---- */
 
-static void probe_opened(struct probe *p, struct session *s, const struct envelope *env, bool mail, struct report *r)
+static void probe_opened(struct probe *p, struct session *s, const struct envelope *env, bool mail,
+			 struct report *r)
 {
 	struct talk *t = xcalloc(1, sizeof(*t));
 

@@ -227,8 +227,8 @@ static bool wait_for_round(const struct delivery *y, unsigned round)
 	until = io_now_ms() + wait;
 	if (until >= y->deadline_ms)
 		return false;
-	snprintf(note, sizeof(note), "retry %u of %u in %lld s, for %zu recipient%s", round, o->server->retries,
-		 (long long)(wait + 999) / 1000, n, n == 1 ? "" : "s");
+	snprintf(note, sizeof(note), "retry %u of %u in %lld s, for %zu recipient%s", round,
+		 o->server->retries, (long long)(wait + 999) / 1000, n, n == 1 ? "" : "s");
 	if (o->trace)
 		o->trace->note(o->trace->ctx, note);
 	session_close(y->t->session);
