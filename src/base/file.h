@@ -63,7 +63,7 @@ enum staged_end {
 };
 int staged_take(struct staged **ret, int fd, const char *name, unsigned timeout_ms, enum staged_end end,
 		struct err *e) MUST_CHECK;
-/* The same octet by octet of a caller's: an empty one, and more behind what is there. ERR_IO, ERR_CANTCREAT, ERR_OS. */
+/* The same by octets of the caller's: an empty one, more behind what is there. ERR_IO, ERR_CANTCREAT, ERR_OS. */
 struct staged *staged_new(void);
 int staged_add(struct staged *s, const char *mem, size_t len, struct err *e) MUST_CHECK;
 int64_t staged_size(const struct staged *s);

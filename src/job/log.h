@@ -16,8 +16,8 @@ struct report;
 struct sysinfo;
 
 /*
- * One line for @r into p->log, which is set, in p->log_format; @exit: what the caller of the program hears. -1: ERR_IO or
- * ERR_CANTCREAT, for a warning: the message's fate does not change by it.
+ * One line for @r into p->log, which is set, in p->log_format; @exit: what the caller of the program hears. -1:
+ * ERR_IO or ERR_CANTCREAT, for a warning: the message's fate does not change by it.
  */
 int log_report(const struct report *r, const struct mail_params *p, int exit, const struct sysinfo *sys,
 	       struct err *e) MUST_CHECK;

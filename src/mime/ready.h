@@ -23,8 +23,8 @@ struct sysinfo;
 /* Is it a ready message that @p asks for? */
 bool ready_asked(const struct mail_params *p);
 /*
- * Take the message in (a pipe whole, within p's times) and read its header. @p is settled, and what it says of
- * the message is borrowed until ready_free() or message_free(). ERR_DATA for what is no header, as message_file's errors.
+ * Take the message in (a pipe whole, within p's times) and read its header. @p is settled, and what it says of the
+ * message is borrowed until ready_free() or message_free(). ERR_DATA for what is no header; else as leaf_take().
  */
 int ready_take(struct ready **ret, const struct mail_params *p, struct err *e) MUST_CHECK;
 /* What params depend on. @ret: empty; owned by the caller. */

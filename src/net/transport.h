@@ -48,5 +48,5 @@ void transport_forget_credentials(struct transport *t);
 void transport_close(struct transport *t);
 DEFINE_CLEANUP(struct transport *, transport_close);
 
-/* What passes before round @round (1: the first retry): @delay_s doubled each time, and up to half more by @random. */
+/* What passes before retry @round (from 1): @delay_s doubled each time, and up to half more by @random. */
 int64_t retry_wait_ms(unsigned delay_s, unsigned round, uint32_t random);
