@@ -176,11 +176,11 @@ struct mail_params {
 	/* not settings: what the traditional grammars say besides, and job/ on the way */
 	struct content message; /* a ready message that is no file: kind NONE, or instead of message_file */
 	bool headless;          /* a ready message without any field is a text (sendmail with recipients) */
-	bool dsn_optional; /* a server without DSN gets the message all the same (sendmail's -N, -R, -V) */
+	bool dsn_optional;      /* a server without DSN gets the message all the same (sendmail's -N, -R, -V) */
 	bool probing;           /* --check: there is no message, and perhaps no recipient */
 	struct found found;
 	struct fields file_aliases;     /* of aliases_file; those of the setting `aliases` go before them */
-	struct strlist bound_to; /* the servers named beside the configuration's credentials, as written */
+	struct strlist bound_to;        /* the servers named beside the configuration's credentials, as written */
 
 	unsigned char origin[PARAM_MAX];        /* enum origin, by param id */
 	/* where a JSON text set it; file NULL: nowhere */
@@ -189,9 +189,8 @@ struct mail_params {
 	/* by mail_params_finish(): parsed, checked */
 	struct mailbox from_box, sender_box, envelope_from_box;         /* local NULL: none */
 	struct mailbox force_from_box;
-	struct addressees found_boxes; /* of found.rcpts, with read_recipients: local names resolved */
-	char *original_from, *original_to,
-		*original_cc; /* composed: what a rewritten header said; NULL: as it is */
+	struct addressees found_boxes;          /* of found.rcpts, with read_recipients: local names resolved */
+	char *original_from, *original_to, *original_cc; /* composed: what a rewritten header said; NULL: as it is */
 	struct local_names *names;              /* never NULL once finished */
 	bool bound_dropped;                     /* the configuration's credentials are for another server */
 	struct addressees to_boxes, cc_boxes, bcc_boxes, rcpt_boxes;

@@ -15,19 +15,19 @@
 #include "base/base.h"
 
 enum param_type {
-	PARAM_BOOL, /* bool */
-	PARAM_UINT, /* unsigned; min..max; JSON integers, decimal words */
-	PARAM_SIZE, /* uint64_t; words may end in K, M, G (1024) */
-	PARAM_ENUM, /* int; one of choices */
-	PARAM_STR, /* char * */
-	PARAM_STRS, /* struct strlist; a string or a list of strings */
-	PARAM_RCPTS, /* struct rcpts; string, object or list of them */
-	PARAM_FIELDS, /* struct fields; object, or list of [name, value]; flag "Name: value" */
-	PARAM_CONTENT, /* struct part_params: the body, any depth */
-	PARAM_ATTACHMENTS, /* struct attachments; path, object, or list of them */
-	PARAM_SECRET, /* struct secret */
-	PARAM_ALIASES, /* struct fields: local name, its addresses as an address list; object; flag "name: list" */
-	PARAM_ACTION, /* how to run, not what to send: input_argv() keeps it (struct invocation) */
+	PARAM_BOOL,             /* bool */
+	PARAM_UINT,             /* unsigned; min..max; JSON integers, decimal words */
+	PARAM_SIZE,             /* uint64_t; words may end in K, M, G (1024) */
+	PARAM_ENUM,             /* int; one of choices */
+	PARAM_STR,              /* char * */
+	PARAM_STRS,             /* struct strlist; a string or a list of strings */
+	PARAM_RCPTS,            /* struct rcpts; string, object or list of them */
+	PARAM_FIELDS,           /* struct fields; object, or list of [name, value]; flag "Name: value" */
+	PARAM_CONTENT,          /* struct part_params: the body, any depth */
+	PARAM_ATTACHMENTS,      /* struct attachments; path, object, or list of them */
+	PARAM_SECRET,           /* struct secret */
+	PARAM_ALIASES,          /* struct fields: local name, address list; an object; flag "name: list" */
+	PARAM_ACTION,           /* how to run, not what to send: input_argv() keeps it (struct invocation) */
 };
 
 enum param_flags {

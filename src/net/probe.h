@@ -18,7 +18,7 @@ enum probe_state { PROBE_OK, PROBE_WARNING, PROBE_FAILED, PROBE_SKIPPED };
 
 /* One step. Strings are valid during the call, and raw: the receiver escapes them. */
 struct probe_step {
-	const char *name; /* "dns", "connect", "greeting", "tls", "ehlo", "auth", "mail", "rcpt" */
+	const char *name;               /* "dns" "connect" "greeting" "tls" "ehlo" "auth" "mail" "rcpt" */
 	enum probe_state state;
 	int64_t us;                     /* it took; -1: unknown */
 	int code;                       /* of the reply; 0: none */
