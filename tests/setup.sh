@@ -22,7 +22,7 @@ tests='dovecot-core dovecot-lmtpd dovecot-submissiond libsasl2-modules
 	jq bash zsh fish bash-completion mandoc man-db
 	procps psmisc iproute2 util-linux
 	cron at mutt git-email libmailtools-perl liblockfile1 php-cli php-symfony-mailer nodejs node-nodemailer logwatch fail2ban
-	debhelper dpkg-dev fakeroot lintian'
+	build-essential debhelper dpkg-dev fakeroot lintian'
 # What Exim needs besides what the above brings; Exim itself cannot be installed beside Postfix.
 exim='libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0 libdb5.3 libnss-wrapper'
 

@@ -83,6 +83,7 @@ static int check_domain(const struct mail_params *p, const struct mailbox *m, st
 struct taking {
 	struct mail_params *p;
 	struct addressees *to;
+	bool may_be_empty;              /* a text without any address is met: "Bcc: (nobody)" */
 	bool group;                     /* there was one */
 	bool changed;                   /* a name was resolved */
 };
@@ -123,7 +124,7 @@ static int take_mailboxes(struct taking *t, const char *text, struct err *e)
 		return -1;
 	if (has_group(text))
 		t->group = true;
-	else if (!found)
+	else if (!found && !t->may_be_empty)
 		return err_set(e, ERR_DATA, "holds no address");
 	return 0;
 }
@@ -208,14 +209,12 @@ static int finish_reply_to(struct mail_params *p, struct err *e)
 /* The recipients that a ready message names. */
 static int finish_found(struct mail_params *p, struct err *e)
 {
-	struct taking t = { .p = p, .to = &p->found_boxes };
+	struct taking t = { .p = p, .to = &p->found_boxes, .may_be_empty = true };
 
 	for (size_t i = 0; p->read_recipients && i < p->found.rcpts.count; i++) {
 		const char *text = p->found.rcpts.item[i];
 		char shown[160];
 
-		if (!text[strspn(text, " \t,")])
-			continue;       /* "Bcc:" alone is met */
 		if (take_mailboxes(&t, text, e) == 0)
 			continue;
 		utf8_escape(shown, sizeof(shown), text + strspn(text, " \t"),
@@ -350,13 +349,19 @@ static int first_mailbox(const struct mail_params *p, struct mailbox *ret, const
 	return r;
 }
 
+/* The author and the envelope's sender are force_from's: what they would be else need not mean anything. */
+static bool is_forced(const struct mail_params *p)
+{
+	return p->force_from_box.local != NULL;
+}
+
 /* A From among the headers stands for `from` where that is not set: its first mailbox feeds the envelope. */
 static int from_of_headers(struct mail_params *p, const struct field *field, struct err *e)
 {
 	int r = first_mailbox(p, &p->from_box, field->value, e);
 
 	if (r > 0)
-		r = check_domain(p, &p->from_box, e);
+		r = is_forced(p) ? 0 : check_domain(p, &p->from_box, e);
 	else if (r == 0)
 		r = err_set(e, ERR_DATA, "From holds no address");
 	return r < 0 ? param_wrap(p, "headers", e) : 0;
@@ -407,6 +412,8 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 	bool ready = p->message_file || p->message.kind != CONTENT_NONE;
 	const struct field *from = ready ? NULL : field_named(&p->headers, "From");
 
+	if (p->from && is_forced(p))
+		return finish_mailbox(p, "from", &p->from_box, 0, e);
 	if (p->from)
 		return finish_author(p, "from", &p->from_box, e);
 	if (from)
@@ -420,7 +427,7 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 						xstrdup(p->envelope_from_box.domain) };
 		return 0;
 	}
-	if (ready && (p->envelope_from || p->force_from) && !(p->found.is && !p->found.from))
+	if (is_forced(p) || (ready && p->envelope_from && !(p->found.is && !p->found.from)))
 		return 0;
 	if (default_from(p, sys, e) == 0)
 		return 0;
@@ -476,6 +483,8 @@ static void apply_force(struct mail_params *p)
 	}
 	mailbox_clear(&p->from_box);
 	p->from_box = (struct mailbox){ name, xstrdup(force->local), xstrdup(force->domain) };
+	if (p->null_sender)
+		return;
 	mailbox_clear(&p->envelope_from_box);
 	p->envelope_from_box = (struct mailbox){ NULL, xstrdup(force->local), xstrdup(force->domain) };
 }
@@ -492,7 +501,7 @@ int finish_sender(struct mail_params *p, const struct sysinfo *sys, struct err *
 	p->null_sender = p->envelope_from && !*p->envelope_from_box.local && !p->envelope_from_box.name;
 	if (decide_from(p, sys, e) < 0)
 		return -1;
-	if (p->force_from_box.local && !p->null_sender)
+	if (is_forced(p))
 		apply_force(p);
 	else if (settle_envelope_from(p, sys, e) < 0)
 		return -1;

@@ -146,6 +146,8 @@ bool mailbox_is_local(const struct mailbox *m)
 
 /* Expansion. */
 
+#define BETWEEN_TARGETS " \t\r\n,"
+
 /* A list of targets that is being read. */
 struct open_list { const struct alias *alias; const char *at; };
 
@@ -199,6 +201,8 @@ static int give(struct expansion *x, struct mailbox *m)
 static int open_alias(struct expansion *x, struct alias *a)
 {
 	a->expanded = x->names->expansion;
+	if (!a->targets[strspn(a->targets, BETWEEN_TARGETS)])
+		return fail(a, x->e, "has no address");         /* else its mail would go to nobody, unsaid */
 	if (x->depth == ALIAS_DEPTH_MOST)
 		return fail(a, x->e, "is nested too deeply");
 	x->open[x->depth++] = (struct open_list){ a, a->targets };
@@ -267,7 +271,7 @@ static int expand(struct expansion *x)
 {
 	while (x->depth) {
 		struct open_list *top = &x->open[x->depth - 1];
-		const char *s = top->at + strspn(top->at, " \t\r\n,");
+		const char *s = top->at + strspn(top->at, BETWEEN_TARGETS);
 		size_t len = target_length(s), used = len;
 
 		if (!*s) {

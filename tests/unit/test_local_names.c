@@ -5,9 +5,11 @@
 
 #include "check.h"
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/sys.h"
 #include "base/xalloc.h"
+#include "input/input.h"
 #include "model/envelope.h"
 #include "model/local_names.h"
 #include "model/mail_params.h"
@@ -58,12 +60,12 @@ static void test_expand(void)
 		{"root", "x.example", "="}, {"nobody", NULL, "nobody@d.example"}, {"postmaster", NULL, "ann@x.example ops@d.example carl@x.example"},
 		{"a", NULL, "a@d.example"}, {"self", NULL, "self@d.example x@y.example"}, {"twice", NULL, "x@y.example X@y.example"},
 		{"diamond", NULL, "ann@x.example ops@d.example carl@x.example b@x.example"}, {"cmd", NULL, "!"}, {"file", NULL, "!"}, {"inc", NULL, "!"},
-		{"bad", NULL, "!"}, {"usescmd", NULL, "!"},
+		{"bad", NULL, "!"}, {"usescmd", NULL, "!"}, {"void", NULL, "!"}, {"usesvoid", NULL, "!"},
 	};
 	static const char *const aliases[] = {
 		"root: ann@x.example, ops", "ops: \\ops, carl@x.example", "postmaster: root", "a: b", "b: a", "self: self, x@y.example",
 		"twice: x@y.example, x@Y.EXAMPLE, X@y.example", "diamond: l, r", "l: root", "r: b@x.example, root", "cmd: \"|/bin/x\"", "file: /var/x",
-		"inc: :include:/x", "bad: a@@b", "usescmd: x@y.example, cmd",
+		"inc: :include:/x", "bad: a@@b", "usescmd: x@y.example, cmd", "void: ,", "usesvoid: x@y.example, void",
 	};
 	CLEANUP(mail_params_clear) struct mail_params p = {0};
 	CLEANUP(err_clear) struct err e = ERR_INIT;
@@ -159,6 +161,67 @@ static void test_copy(void)
 	check_str(copy.subject, "s");
 }
 
+/* Every setting by its type: what is printed of the copy is what is printed of the original, with origin and secrets. */
+static void test_copy_all(void)
+{
+	static const char json[] =
+		"{\"to\":[\"a@x.example\",{\"address\":\"b@x.example\",\"notify\":\"never\",\"orcpt\":\"rfc822;c@x.example\"}],"
+		"\"body\":{\"headers\":{\"X-A\":\"1\"},\"preamble\":\"p\",\"body\":[{\"body\":\"one\"},{\"body\":["
+		"{\"body\":\"two\"},{\"headers\":{\"X-B\":\"2\"},\"body\":{\"base64\":\"AAE=\"}}]},{\"body\":\"three\"}]},"
+		"\"attachments\":[{\"text\":\"t\",\"filename\":\"f.txt\",\"headers\":{\"X-C\":\"3\"}},{\"file\":\"/no\"}],"
+		"\"headers\":{\"X-D\":\"4\"},\"aliases\":{\"root\":[\"r@x.example\",\"s@x.example\"]},\"server\":[\"m.example\",\"n.example\"],"
+		"\"reply_to\":[\"q@x.example\"],\"username\":\"u\",\"password\":{\"env\":\"PW\"},\"max_rcpt\":3,\"limit_rate\":9,"
+		"\"tls_min_version\":\"1.3\",\"tls_verify\":false,\"priority\":\"high\"}";
+	CLEANUP(mail_params_clear) struct mail_params p = {0}, copy = {0};
+	CLEANUP(buf_clear) struct buf before = BUF_INIT(1 << 20), after = BUF_INIT(1 << 20);
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	const struct part_params *part;
+
+	test_case("a copy of settings of every type");
+	mail_params_init(&p);
+	check_int(input_json(&p, "job.json", json, strlen(json), &e), 0);
+	p.headless = p.dsn_optional = p.found.is = true;
+	p.found.from = xstrdup("f@x.example");
+	strlist_add(&p.found.rcpts, xstrdup("g@x.example"));
+	mail_params_add_alias(&p, "ops", 3, "o@x.example");
+	mail_params_bind(&p, "m.example");
+	check_int(mail_params_print(&p, &before), 0);
+	mail_params_copy(&copy, &p);
+	mail_params_clear(&p);
+	check_int(mail_params_print(&copy, &after), 0);
+	check(before.len > 500);
+	check_mem(after.data, after.len, before.data, before.len);
+	check(copy.headless && copy.dsn_optional && copy.found.is && !copy.probing);
+	check_str(copy.found.from, "f@x.example");
+	check_str(copy.found.rcpts.item[0], "g@x.example");
+	check_str(copy.file_aliases.item[0].value, "o@x.example");
+	check_str(copy.bound_to.item[0], "m.example");
+	check_str(copy.server.password.text, "PW");
+	check_int(copy.server.password.kind, SECRET_ENV);
+
+	test_case("the tree of a body, in its order and with its ways up");
+	part = copy.body;
+	check_str(part->preamble, "p");
+	check_str(part->headers.item[0].name, "X-A");
+	check_str(part->first->content.data, "one");
+	check_str(part->first->next->first->content.data, "two");
+	check_int((int)part->first->next->last->content.len, 2);
+	check_str(part->last->content.data, "three");
+	check(part->last->parent == part && part->first->next->last->parent == part->first->next && !part->last->next);
+	check_str(copy.attachments.item[0].filename, "f.txt");
+	check_str(copy.attachments.item[0].headers.item[0].value, "3");
+
+	test_case("what JSON set is forgotten: the defaults, those too that are not zero");
+	mail_params_drop(&copy, ORIGIN_JSON);
+	mail_params_init(&p);
+	buf_clear(&before);
+	buf_clear(&after);
+	check_int(mail_params_print(&p, &before), 0);
+	check_int(mail_params_print(&copy, &after), 0);
+	check_mem(after.data, after.len, before.data, before.len);
+	check(copy.server.tls_verify && !copy.body && !copy.aliases.count && !copy.server.password.text);
+}
+
 /* rows: CFG-09 */
 static void test_bound(void)
 {
@@ -198,6 +261,7 @@ int main(void)
 	test_default();
 	test_deep();
 	test_copy();
+	test_copy_all();
 	test_bound();
 	return check_done();
 }

@@ -12,10 +12,13 @@
 #include "input/input.h"
 #include "model/envelope.h"
 #include "model/mail_params.h"
+#include "model/params_impl.h"
 #include "model/value.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 static const char *fake_host = "host.example";
 
@@ -950,6 +953,226 @@ static void test_sender(void)
 	fake_host = "host.example";
 }
 
+/*
+ * Names, and messages that say themselves who gets them.
+ */
+
+static void text_mailbox(struct buf *b, const struct mailbox *m)
+{
+	check_int(buf_addf(b, "%s%s%s%s%s", m->name ? m->name : "", m->name ? " " : "", m->local,
+			   m->domain ? "@" : "", m->domain ? m->domain : ""), 0);
+}
+
+/* "sender > rcpt rcpt; From: Name local@domain; was text" of finished settings. */
+static char *people(const struct mail_params *p, struct err *e)
+{
+	CLEANUP(envelope_clear) struct envelope env = {0};
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(1 << 16);
+
+	if (envelope_from_params(&env, p, e) < 0)
+		return NULL;
+	check_int(buf_addf(&b, "%s >", env.from), 0);
+	for (size_t i = 0; i < env.n_rcpt; i++)
+		check_int(buf_addf(&b, " %s", env.rcpt[i].addr), 0);
+	if (p->from_box.local) {
+		check_int(buf_adds(&b, "; From: "), 0);
+		text_mailbox(&b, &p->from_box);
+	}
+	if (p->original_from)
+		check_int(buf_addf(&b, "; was %s", p->original_from), 0);
+	if (p->original_to)
+		check_int(buf_addf(&b, "; To was %s", p->original_to), 0);
+	if (p->original_cc)
+		check_int(buf_addf(&b, "; Cc was %s", p->original_cc), 0);
+	return buf_take(&b, NULL);
+}
+
+/* A ready message's own From, Sender and recipients; then what is asked for beside it. */
+struct said { const char *from, *sender, *rcpts[3]; };
+struct people_case { const char *what, *host; struct said said; struct asked asked; const char *want; int exit; };
+
+static void check_people(const struct people_case *c)
+{
+	CLEANUP(mail_params_clear) struct mail_params p = {0};
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	CLEANUP(freep) char *got = NULL;
+	int r = ask(&p, &c->asked, &e);
+
+	fake_host = c->host;
+	p.found.is = c->said.from || c->said.sender || c->said.rcpts[0];
+	p.found.from = xstrdup(c->said.from);
+	p.found.sender = xstrdup(c->said.sender);
+	for (size_t i = 0; i < ARRAY_SIZE(c->said.rcpts) && c->said.rcpts[i]; i++)
+		strlist_add(&p.found.rcpts, xstrdup(c->said.rcpts[i]));
+	if (r == 0)
+		r = mail_params_finish(&p, &fake_sys, &e);
+	if (r == 0)
+		got = people(&p, &e);
+	fake_host = "host.example";
+	check_int(got ? 0 : err_exit_code(&e), c->exit);
+	if (c->exit)
+		check(e.text && strstr(e.text, c->want));
+	else
+		check_str(got, c->want);
+	if (e.text)
+		printf("# %s\n", e.text);
+}
+
+static void check_peoples(const struct people_case *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		test_case("%s", c[i].what);
+		check_people(&c[i]);
+	}
+}
+
+#define FAR     FLAG("server", "m.example")
+#define READY   FLAG("message_file", "m")
+#define T       FLAG("read_recipients", "1")
+#define F       "f@x.example"
+
+/* rows: TIN-01, TIN-14, ADR-10, ADR-11 */
+static void test_read_recipients(void)
+{
+	static const struct people_case cases[] = {
+		{"To, Cc and Bcc, each once", "h.example", {F, NULL, {"A <a@x.example>, b@x.example", "b@X.EXAMPLE", "c@x.example"}},
+		 {NULL, {READY, T, FAR}}, F " > a@x.example b@x.example c@x.example; From: " F, 0},
+		{"groups, comments, empty elements, an empty field", "h.example", {F, NULL, {"T: a@x.example, (c, d) b@x.example;, ,", "", "n:;"}},
+		 {NULL, {READY, T, FAR}}, F " > a@x.example b@x.example; From: " F, 0},
+		{"a field with a comment alone beside others", "h.example", {F, NULL, {"a@x.example", "(nobody)"}},
+		 {NULL, {READY, T, FAR}}, F " > a@x.example; From: " F, 0},
+		{"those of the settings are added", "h.example", {F, NULL, {"a@x.example"}},
+		 {NULL, {READY, T, FAR, FLAG("rcpt", "r@x.example"), FLAG("cc", "c@x.example"), FLAG("bcc", "b@x.example")}},
+		 F " > a@x.example r@x.example c@x.example b@x.example; From: " F, 0},
+		{"without -t the envelope is what was named", "h.example", {F, NULL, {"a@x.example"}},
+		 {NULL, {READY, FAR, FLAG("rcpt", "r@x.example")}}, F " > r@x.example; From: " F, 0},
+		{"nobody in it", "h.example", {F, NULL, {"undisclosed-recipients:;"}}, {NULL, {READY, T, FAR}}, "no recipient: the message has none", 64},
+		{"nobody in it but on the command line", "h.example", {F, NULL, {"undisclosed-recipients:;"}},
+		 {NULL, {READY, T, FAR, FLAG("rcpt", "r@x.example")}}, F " > r@x.example; From: " F, 0},
+		{"a field that cannot be read loses nobody", "h.example", {F, NULL, {"a@x.example", "b@x.example, c@@x\x01"}},
+		 {NULL, {READY, T, FAR}}, "the recipients 'b@x.example, c@@x\\x01' of the message", 65},
+		{"a name without a domain", "h.example", {F, NULL, {"root"}}, {NULL, {READY, T, FAR}}, "'root' has no @domain (mail_domain", 65},
+		{"a name without a domain, to a local server", "h.example", {F, NULL, {"root"}}, {NULL, {READY, T, FLAG("server", "localhost")}},
+		 F " > root; From: " F, 0},
+		{"aliases and mail_domain", "h.example", {F, NULL, {"root, x", "ops@localhost"}},
+		 {NULL, {READY, T, FAR, FLAG("aliases", "root: a@x.example, ops"), FLAG("mail_domain", "d.example")}},
+		 F " > a@x.example ops@d.example x@d.example; From: " F, 0},
+		{"a flag's subject beside the -t of a flag", "h.example", {F, NULL, {"a@x.example"}}, {NULL, {READY, T, FAR, FLAG("subject", "s")}},
+		 "subject cannot be set beside -t", 64},
+		{"the subject of a configuration beside -t", "h.example", {F, NULL, {"a@x.example"}}, {NULL, {READY, T, FAR, CONF("subject", "s")}},
+		 F " > a@x.example; From: " F, 0},
+	};
+
+	check_peoples(cases, ARRAY_SIZE(cases));
+}
+
+/* rows: ADR-09, TIN-08 */
+static void test_senders_of_ready(void)
+{
+	static const struct people_case cases[] = {
+		{"the message's From", "h", {"N <" F ">, g@x.example", NULL, {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example")}}, F " > r@x.example; From: N " F, 0},
+		{"Sender goes before From", "h", {F ", g@x.example", "s@x.example", {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example")}},
+		 "s@x.example > r@x.example; From: s@x.example", 0},
+		{"a Sender without a domain does not", "h", {F, "root", {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example")}}, F " > r@x.example; From: " F, 0},
+		{"but with mail_domain", "h", {F, "root", {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), FLAG("mail_domain", "d.example")}},
+		 "root@d.example > r@x.example; From: root@d.example", 0},
+		{"the setting from goes before both", "h", {F, "s@x.example", {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), CONF("from", "o@x.example")}},
+		 "o@x.example > r@x.example; From: o@x.example", 0},
+		{"-f goes before that", "h", {F, NULL, {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), CONF("from", "o@x.example"), FLAG("envelope_from", "e@x.example")}},
+		 "e@x.example > r@x.example; From: o@x.example", 0},
+		{"-f root at the host", "h.example", {F, NULL, {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), FLAG("envelope_from", "root")}},
+		 "root@h.example > r@x.example; From: " F, 0},
+		{"-f root at mail_domain", "h.example", {F, NULL, {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), FLAG("envelope_from", "root"), FLAG("mail_domain", "d.example")}},
+		 "root@d.example > r@x.example; From: " F, 0},
+		{"-f root where the host has no domain: who the message is from", "h", {F, NULL, {0}},
+		 {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), FLAG("envelope_from", "root")}}, F " > r@x.example; From: " F, 0},
+		{"-f root, and nobody else to be", "h", {"root", NULL, {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), FLAG("envelope_from", "root")}},
+		 "'root' has no @domain", 65},
+		{"-f root to a local server", "h", {"root", NULL, {0}}, {NULL, {READY, FLAG("server", "localhost"), FLAG("rcpt", "r@x.example"), FLAG("envelope_from", "root")}},
+		 "root > r@x.example; From: root", 0},
+		{"null", "h", {F, NULL, {0}}, {NULL, {READY, FAR, FLAG("rcpt", "r@x.example"), FLAG("envelope_from", "<>")}}, " > r@x.example; From: " F, 0},
+	};
+
+	check_peoples(cases, ARRAY_SIZE(cases));
+}
+
+static void test_force_from(void)
+{
+	static const struct people_case cases[] = {
+		{"forced, composed", "h.example", {0}, {NULL, {TO, FAR, FLAG("force_from", "O <o@x.example>"), FLAG("from", "N <n@y.example>")}},
+		 "o@x.example > a@b.example; From: O o@x.example; was N <n@y.example>", 0},
+		{"the author's name stays where force_from has none", "h.example", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("from", "N <n@y.example>")}},
+		 "o@x.example > a@b.example; From: N o@x.example; was N <n@y.example>", 0},
+		{"who is who it is forced to be keeps no original", "h.example", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("from", "N <o@X.example>")}},
+		 "o@x.example > a@b.example; From: N o@x.example", 0},
+		{"it goes before -f", "h.example", {0}, {NULL, {TO, FAR, CONF("force_from", "o@x.example"), FLAG("envelope_from", "e@y.example"), FLAG("from", "n@y.example")}},
+		 "o@x.example > a@b.example; From: o@x.example; was n@y.example", 0},
+		{"a From among the headers is replaced", "h.example", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("headers", "From: Q <q@z.example>")}},
+		 "o@x.example > a@b.example; From: Q o@x.example; was Q <q@z.example>", 0},
+		{"a null sender stays, and the author is forced all the same", "h.example", {0},
+		 {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("envelope_from", ""), FLAG("from", "n@y.example")}},
+		 " > a@b.example; From: o@x.example; was n@y.example", 0},
+		{"nobody else can be made up", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("from_name", "Cron")}},
+		 "o@x.example > a@b.example; From: Cron o@x.example", 0},
+		{"nobody else can be made up, and the sender is null", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("envelope_from", "<>")}},
+		 " > a@b.example; From: o@x.example", 0},
+		{"a text without From, by sendmail", "h", {.rcpts = {"a@b.example"}}, {NULL, {READY, T, FAR, FLAG("force_from", "o@x.example")}},
+		 "o@x.example > a@b.example; From: o@x.example", 0},
+		{"from has no domain, and need not", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("from", "Cron <root>")}},
+		 "o@x.example > a@b.example; From: Cron o@x.example; was Cron <root>", 0},
+		{"a From of headers has no domain, and need not", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("headers", "From: root")}},
+		 "o@x.example > a@b.example; From: o@x.example; was root", 0},
+		{"but force_from must", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "root")}}, "force_from: 'root' has no @domain", 65},
+		{"or get one", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "root"), FLAG("mail_domain", "d.example")}},
+		 "root@d.example > a@b.example; From: root@d.example", 0},
+		{"a from that is no address", "h", {0}, {NULL, {TO, FAR, FLAG("force_from", "o@x.example"), FLAG("from", "a@@b")}}, "from: ", 65},
+	};
+
+	check_peoples(cases, ARRAY_SIZE(cases));
+}
+
+static void test_local_recipients(void)
+{
+	static const struct people_case cases[] = {
+		{"To and Cc by aliases: what they said is kept", "h.example", {0},
+		 {NULL, {FLAG("to", "Boss <root>, b@x.example"), FLAG("cc", "ops"), FLAG("bcc", "root"), FAR, FLAG("from", F),
+			 FLAG("aliases", "{\"root\":\"r@x.example\",\"ops\":[\"o@x.example\",\"p@x.example\"]}")}},
+		 F " > r@x.example b@x.example o@x.example p@x.example; From: " F "; To was Boss <root>, b@x.example; Cc was ops", 0},
+		{"nothing changed, nothing kept", "h.example", {0}, {NULL, {FLAG("to", "b@x.example"), FAR, FLAG("from", F), FLAG("mail_domain", "d.example")}},
+		 F " > b@x.example; From: " F, 0},
+		{"an alias without addresses loses nobody", "h.example", {0}, {NULL, {FLAG("to", "root, b@x.example"), FAR, FLAG("from", F), FLAG("aliases", "{\"root\":\",\"}")}},
+		 "the alias 'root' has no address", 65},
+		{"one original recipient cannot be that of two", "h.example", {0},
+		 {"{\"rcpt\":{\"address\":\"ops\",\"orcpt\":\"ops@x.example\"}}", {FAR, FLAG("from", F), FLAG("aliases", "ops: a@x.example, b@x.example")}},
+		 "orcpt belongs to one address, here are 2", 65},
+		{"mail_domain that is none", "h.example", {0}, {NULL, {TO, FAR, FLAG("from", F), FLAG("mail_domain", "a b")}}, "mail_domain: 'a b' is no domain", 64},
+	};
+
+	check_peoples(cases, ARRAY_SIZE(cases));
+}
+
+static void test_patterns(void)
+{
+	static const struct people_case cases[] = {
+		{"%H and %% of a configuration", "h.example", {0}, {NULL, {TO, FAR, CONF("from", "50%%.x@%H")}}, "50%.x@h.example > a@b.example; From: 50%.x@h.example", 0},
+		{"of a variable", "h.example", {0}, {NULL, {TO, FAR, VAR("force_from", "c+%H@x.example")}}, "c+h.example@x.example > a@b.example; From: c+h.example@x.example", 0},
+		{"of envelope_from", "h.example", {0}, {NULL, {TO, FAR, FLAG("from", F), CONF("envelope_from", "b-%H@x.example")}}, "b-h.example@x.example > a@b.example; From: " F, 0},
+		{"no pattern in a flag", "h.example", {0}, {NULL, {TO, FAR, FLAG("from", "%H@x.example")}}, "%H@x.example > a@b.example; From: %H@x.example", 0},
+		{"nor in a params file", "h.example", {0}, {"{\"from\":\"%U@x.example\"}", {TO, FAR}}, "%U@x.example > a@b.example; From: %U@x.example", 0},
+		{"other letters stand for themselves", "h.example", {0}, {NULL, {TO, FAR, CONF("from", "a%b%@x.example")}}, "a%b%@x.example > a@b.example; From: a%b%@x.example", 0},
+		{"a host without a name", "", {0}, {NULL, {TO, FAR, CONF("from", "a@%H")}}, "%H stands for nothing here", 78},
+	};
+	CLEANUP(freep) char *want = NULL;
+	struct people_case user = { "%U is the user", "h.example", {0}, {NULL, {TO, FAR, CONF("from", "%U@x.example")}}, NULL, 0 };
+	const struct passwd *pw = getpwuid(getuid());
+
+	check_peoples(cases, ARRAY_SIZE(cases));
+	if (!pw)
+		return;                 /* a user without a name, as in some containers */
+	user.want = want = xasprintf("%s@x.example > a@b.example; From: %s@x.example", pw->pw_name, pw->pw_name);
+	check_peoples(&user, 1);
+}
+
 static void test_mechanisms(void)
 {
 	static const struct { struct asked asked; unsigned mechanisms; bool credentials; } cases[] = {
@@ -1162,6 +1385,11 @@ int main(void)
 	test_grammars();
 	test_files_dir();
 	test_sender();
+	test_read_recipients();
+	test_senders_of_ready();
+	test_force_from();
+	test_local_recipients();
+	test_patterns();
 	test_mechanisms();
 	test_print();
 	test_secret_errors();
