@@ -231,9 +231,9 @@ class Mail(tap.Case):
 
 	def test_copies(self):
 		"-c, -b, -r"
-		m, _ = self.mail("-c", "c@example.org", "-b", "b@example.org", "-r", "Ann <ann@example.org>", "a@example.org")
-		self.assertEqual((m.sender, list(m.rcpts)), ("ann@example.org", ["a@example.org", "c@example.org", "b@example.org"]))
-		self.assertIn(b"From: Ann <ann@example.org>\r\n", m.data)
+		m, _ = self.mail("-c", "c@example.org", "-b", "b@example.org", "-r", "Ann <ann@example.net>", "a@example.org")
+		self.assertEqual((m.sender, list(m.rcpts)), ("ann@example.net", ["a@example.org", "c@example.org", "b@example.org"]))
+		self.assertIn(b"From: Ann <ann@example.net>\r\n", m.data)
 		self.assertNotIn(b"b@example.org", m.data)
 
 	def test_a(self):
