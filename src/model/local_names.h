@@ -29,9 +29,9 @@ int local_names_make(struct local_names **ret, const struct mail_params *p, stru
 /* Nothing is to be resolved: no alias, no domain. */
 bool local_names_empty(const struct local_names *n);
 /*
- * What the recipient @m stands for. 1: the mailboxes are appended to @out (each once, one at least); 0: it stands
- * for itself, nothing is appended; -1: ERR_DATA, an alias has no address, goes to a command or a file, or is
- * nested too deeply.
+ * What the recipient @m stands for. 1: the mailboxes are appended to @out (each once, one at least); 0: it
+ * stands for itself, nothing is appended; -1: ERR_DATA, an alias has no address, goes to a command or a file,
+ * or is nested too deeply.
  */
 int local_names_recipient(struct local_names *n, const struct mailbox *m, struct addressees *out,
 			  struct err *e) MUST_CHECK;

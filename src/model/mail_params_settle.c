@@ -28,19 +28,56 @@ static int settle_pair(struct mail_params *p, const char *text, const char *file
 	return 0;
 }
 
+static const char *const composing[] = {
+	"subject", "body", "body_file", "html", "html_file", "attachments", "headers", "sender", "reply_to",
+	"date", "zone", "message_id", "in_reply_to", "references", "auto_submitted", "priority", "charset",
+	"encoding", "stream",
+};
+
+static bool is_ready(const struct mail_params *p)
+{
+	return p->message_file || p->message.kind != CONTENT_NONE;
+}
+
+static bool asks_to_compose(const struct mail_params *p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(composing); i++)
+		if (param_origin(p, composing[i]) > ORIGIN_ENV)
+			return true;
+	return false;
+}
+
+/*
+ * Only a ready message names its recipients. With what is composed, read_recipients would but add To and Cc
+ * to the exact envelope of rcpt: as a default for all messages it is not meant for this one, else it is a
+ * mistake.
+ */
+static int settle_read_recipients(struct mail_params *p, struct err *e)
+{
+	bool standing = param_origin(p, "read_recipients") <= ORIGIN_ENV;
+
+	if (!p->read_recipients || p->probing)
+		return 0;
+	if (standing && p->message_file && !mail_params_given(p, "message_file") && asks_to_compose(p)) {
+		p->body_file = p->message_file;         /* "-", by default */
+		p->message_file = NULL;
+	}
+	if (is_ready(p))
+		return 0;
+	if (!standing)
+		return err_set(e, ERR_USAGE, "-t (read_recipients) is for a ready message; this one is composed "
+			       "(message_file would name one)");
+	param_reset(p, param_row("read_recipients"));
+	return 0;
+}
+
 /*
  * A ready message has its own headers and body. What would compose another one beside it is an error where
  * somebody asked for it, and is dropped where the configuration or the environment has it for all messages.
  */
 static int settle_ready_message(struct mail_params *p, struct err *e)
 {
-	static const char *const composing[] = {
-		"subject", "body", "body_file", "html", "html_file", "attachments", "headers", "sender",
-		"reply_to", "date", "zone", "message_id", "in_reply_to", "references", "auto_submitted",
-		"priority", "charset", "encoding", "stream",
-	};
-
-	if (!p->message_file && p->message.kind == CONTENT_NONE)
+	if (!is_ready(p))
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(composing); i++) {
 		const struct param *which = param_row(composing[i]);
@@ -182,7 +219,7 @@ int mail_params_settle(struct mail_params *p, struct err *e)
 {
 	if (settle_pair(p, "body", "body_file", e) < 0 || settle_pair(p, "html", "html_file", e) < 0)
 		return -1;
-	if (settle_ready_message(p, e) < 0 || check_files_dir(p, e) < 0 || check_descriptors(p, e) < 0)
+	if (settle_read_recipients(p, e) < 0 || settle_ready_message(p, e) < 0)
 		return -1;
-	return 0;
+	return check_files_dir(p, e) < 0 || check_descriptors(p, e) < 0 ? -1 : 0;
 }
