@@ -40,7 +40,7 @@ static int send_command(struct session *s, const char *command, size_t len, int6
 		if (n < 0)
 			return -1;
 		sent += (size_t)n;
-		if (n == 0 && !session_wait(s, true, until_ms))
+		if (n == 0 && !session_wait(s, true, -1, until_ms))
 			return not_again(s, "the server takes nothing");
 	}
 	return 0;
@@ -62,7 +62,7 @@ static int hear_reply(struct session *s, struct reply *reply, int64_t until_ms)
 		if (n < 0)
 			return -1;
 		if (n == 0) {
-			if (!session_wait(s, false, until_ms))
+			if (!session_wait(s, false, -1, until_ms))
 				return not_again(s, "no reply in time");
 			continue;
 		}

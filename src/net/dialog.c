@@ -14,6 +14,12 @@
 enum { ANSWER_NONE, ANSWER_ACCEPTED, ANSWER_SETTLED, ANSWER_AGAIN };
 
 /*
+ * A chunk up to here goes before its envelope was answered. A larger one waits for that: it would be much in vain
+ * where nobody is accepted.
+ */
+enum { EAGER_MAX = 256 * 1024 };
+
+/*
  * Append a formatted command; commands are bounded by the limits of addresses, so that a full buffer is a
  * bug.
  */
@@ -181,8 +187,12 @@ bool dialog_lacks(const struct dialog *d)
 void dialog_init(struct dialog *d)
 {
 	d->phase = PHASE_IDLE;
-	d->rcpt = xcalloc(d->env->n_rcpt, sizeof(*d->rcpt));
-	d->answer = xcalloc(d->env->n_rcpt, 1);
+	d->rcpt = d->few_rcpt;
+	d->answer = d->few_answer;
+	if (d->env->n_rcpt > DIALOG_FEW) {
+		d->rcpt = xcalloc(d->env->n_rcpt, sizeof(*d->rcpt));
+		d->answer = xcalloc(d->env->n_rcpt, 1);
+	}
 	if (d->cap->rcpt_max && d->cap->rcpt_max < d->max_rcpt)
 		d->max_rcpt = d->cap->rcpt_max;
 	if (extensions_suffice(d))
@@ -192,8 +202,10 @@ void dialog_init(struct dialog *d)
 
 void dialog_clear(struct dialog *d)
 {
-	free(d->rcpt);
-	free(d->answer);
+	if (d->rcpt != d->few_rcpt)
+		free(d->rcpt);
+	if (d->answer != d->few_answer)
+		free(d->answer);
 	d->rcpt = NULL;
 	d->answer = NULL;
 }
@@ -298,14 +310,28 @@ static void put_command(struct dialog *d, struct buf *out)
 		put_mail(d, out);
 	else if (d->sent < number_of_data(d))
 		put_rcpt(d, d->sent - mail - 1, out);
+	else if (d->chunks)
+		command(out, "BDAT %lld LAST\r\n", (long long)message_size(d->needs, d->seven));
 	else
 		command(out, "DATA\r\n");
 	d->sent++;
 }
 
+/*
+ * By BDAT, where the size is known before. In LMTP for one recipient only: whether a refused chunk has one reply
+ * or one for each is not said clearly enough (RFC 2033, 4.3), and a reply too few would be taken from what follows.
+ */
+static bool goes_by_chunks(const struct dialog *d)
+{
+	return d->cap->chunking && d->cap->pipelining && !d->no_chunking && !d->all_or_nothing &&
+	       message_size(d->needs, d->seven) >= 0 && !(d->lmtp && d->n > 1);
+}
+
 static void begin(struct dialog *d)
 {
 	take_recipients(d);
+	d->chunks = goes_by_chunks(d);
+	d->chunk_accepted = false;
 	d->phase = PHASE_ENVELOPE;
 	d->sent = d->heard = d->accepted = d->refused = d->data_code = 0;
 	d->mail_refused = d->again = false;
@@ -325,7 +351,9 @@ static bool data_may_go(const struct dialog *d)
 {
 	if (d->sent < number_of_data(d))
 		return true;            /* not its turn yet */
-	if (d->cap->pipelining && !d->all_or_nothing)
+	if (d->chunks && message_size(d->needs, d->seven) <= EAGER_MAX)
+		return true;
+	if (!d->chunks && d->cap->pipelining && !d->all_or_nothing)
 		return true;
 	return d->heard == d->sent && d->accepted > 0 && !(d->all_or_nothing && d->refused);
 }
@@ -383,7 +411,11 @@ enum dialog_need dialog_next(struct dialog *d, struct buf *out)
 	case PHASE_ENVELOPE:
 		break;
 	}
-	if (send_more(d, out) || d->heard < d->sent)
+	if (send_more(d, out) && d->chunks && d->sent > number_of_data(d)) {
+		d->phase = PHASE_BODY;
+		return DIALOG_BODY;
+	}
+	if (d->heard < d->sent)
 		return DIALOG_WAIT;
 	return conclude_envelope(d, out);
 }
@@ -415,8 +447,23 @@ static int closing(struct dialog *d, const char *text, size_t len)
 	struct verdict v = { .state = RCPT_DEFERRED, .cause = CAUSE_LOST, .code = 421,
 			     .text = text, .len = len };
 
+	dialog_not_done(d);
 	dialog_lost(d, &v);
+	d->told_closing = true;
 	return -1;
+}
+
+/*
+ * Replies that answer something else than they are taken for: one too many came before. Where chunks and envelopes
+ * follow each other without a wait, only their enhanced codes would show it: 2.1.x is about an address, and never
+ * the answer to RSET or to a message (RFC 3463, 3.2).
+ */
+static bool out_of_step(int code, const char *text, size_t len)
+{
+	char enhanced[12];
+
+	enhanced_code(enhanced, code, text, len);
+	return is_yes(code) && !strncmp(enhanced, "2.1.", 4);
 }
 
 static int heard_mail(struct dialog *d, int code, const char *text, size_t len)
@@ -505,6 +552,8 @@ static int heard_envelope(struct dialog *d, int code, const char *text, size_t l
 	if (code == 421)
 		return closing(d, text, len);
 	d->heard++;
+	if (number < mail && out_of_step(code, text, len))
+		return protocol_error(d, "the server's replies are out of step: one to RSET is about an address");
 	if (number < mail)
 		return is_yes(code) ? 0 : unexpected(d, "RSET", code);
 	if (number == mail)
@@ -564,15 +613,60 @@ static int heard_dot(struct dialog *d, int code, const char *text, size_t len)
 	return 0;
 }
 
+/* BDAT itself is not known: that is about the server, and not about the message. */
+static bool is_unknown_command(int code)
+{
+	return code == 500 || code == 502 || code == 504;
+}
+
+static int chunking_refused(struct dialog *d, int code)
+{
+	struct verdict v = { .state = RCPT_DEFERRED, .cause = CAUSE_PROTOCOL };
+	char text[100];
+
+	v.len = (size_t)snprintf(text, sizeof(text), "the server offers CHUNKING, and answered BDAT with %d", code);
+	v.text = text;
+	dialog_not_done(d);
+	dialog_lost(d, &v);
+	d->chunking_refused = true;
+	return -1;
+}
+
+/* While a chunk is sent, or was: replies of its envelope, then its own. */
+static int heard_chunked(struct dialog *d, int code, const char *text, size_t len)
+{
+	if (d->heard < number_of_data(d))
+		return heard_envelope(d, code, text, len);
+	if (d->heard >= d->sent)
+		return protocol_error(d, "the server sent a reply to nothing");
+	if (!d->accepted && code != 421) {
+		d->heard++;             /* an echo: nobody was to get it, and everybody has his answer */
+		if (d->phase == PHASE_DOT)
+			end_transaction(d, true);
+		return 0;
+	}
+	if (d->phase == PHASE_BODY)
+		return heard_early(d, code, text, len);
+	if (is_unknown_command(code))
+		return chunking_refused(d, code);
+	if (out_of_step(code, text, len))
+		return protocol_error(d, "the server's replies are out of step: the one to the message is about "
+				      "an address");
+	d->heard++;
+	d->dot_at = next_accepted(d, 0);
+	d->chunk_accepted = is_yes(code);
+	return heard_dot(d, code, text, len);
+}
+
 int dialog_heard(struct dialog *d, int code, const char *text, size_t len)
 {
 	switch (d->phase) {
 	case PHASE_ENVELOPE:
 		return heard_envelope(d, code, text, len);
 	case PHASE_BODY:
-		return heard_early(d, code, text, len);
+		return d->chunks ? heard_chunked(d, code, text, len) : heard_early(d, code, text, len);
 	case PHASE_DOT:
-		return heard_dot(d, code, text, len);
+		return d->chunks ? heard_chunked(d, code, text, len) : heard_dot(d, code, text, len);
 	case PHASE_LONE_DOT:
 		d->closing |= code == 421;
 		end_transaction(d, false);
@@ -589,11 +683,19 @@ void dialog_dot_sent(struct dialog *d)
 {
 	d->phase = PHASE_DOT;
 	d->dot_at = next_accepted(d, 0);
+	if (d->chunks && d->heard == d->sent)
+		end_transaction(d, true);       /* the chunk was refused before it was all there */
 }
 
-bool dialog_quit_rides(const struct dialog *d)
+void dialog_not_done(struct dialog *d)
 {
-	if (!d->cap->pipelining || d->again)
+	if (d->phase == PHASE_DOT || d->phase == PHASE_BODY)
+		d->phase = PHASE_ENVELOPE;
+}
+
+bool dialog_is_last(const struct dialog *d)
+{
+	if (d->again)
 		return false;
 	for (size_t i = 0, at = 0; i < d->env->n_rcpt; i++) {
 		bool ours = at < d->n && d->rcpt[at] == i;
@@ -603,6 +705,11 @@ bool dialog_quit_rides(const struct dialog *d)
 			return false;
 	}
 	return true;
+}
+
+bool dialog_quit_rides(const struct dialog *d)
+{
+	return d->cap->pipelining && dialog_is_last(d);
 }
 
 void dialog_lost(struct dialog *d, const struct verdict *why)
@@ -650,5 +757,5 @@ enum smtp_stage dialog_stage(const struct dialog *d)
 bool dialog_waits(const struct dialog *d)
 {
 	return d->phase == PHASE_DOT || d->phase == PHASE_LONE_DOT ||
-	       (d->phase == PHASE_ENVELOPE && d->heard < d->sent);
+	       ((d->phase == PHASE_ENVELOPE || d->chunks) && d->heard < d->sent);
 }

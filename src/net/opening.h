@@ -44,6 +44,7 @@ struct session {
 	struct session_times times;
 	curl_socket_t open[8];          /* sockets that libcurl has open; owned by it */
 	size_t n_open;
+	bool tls;                       /* to the server, or to a proxy before it */
 	bool adopted;                   /* its socket is one that was connected before it */
 	int signals_told;               /* for so many signals session_wait() has returned */
 	char error[ERROR_MAX];          /* libcurl's words while opening, ours after it */

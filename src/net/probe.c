@@ -420,7 +420,7 @@ static bool send_line(struct talk *t, const char *line, int64_t until)
 	while (done < len) {
 		ssize_t n = session_send(t->s, line + done, len - done);
 
-		if (n < 0 || (n == 0 && session_wait(t->s, true, until) <= 0)) {
+		if (n < 0 || (n == 0 && session_wait(t->s, true, -1, until) <= 0)) {
 			t->why = n < 0 ? session_error(t->s) : "the server takes nothing more";
 			return false;
 		}
@@ -446,7 +446,7 @@ static bool ask(struct talk *t, const char *line)
 		size_t used = 0;
 		int r;
 
-		if (n == 0 && session_wait(t->s, false, until) <= 0) {
+		if (n == 0 && session_wait(t->s, false, -1, until) <= 0) {
 			t->why = "no reply in time";
 			return false;
 		}
@@ -560,7 +560,7 @@ static void probe_opened(struct probe *p, struct session *s, const struct envelo
 		probe_mail(t, env, r);
 	else
 		accept_all(r);
-	if (send_line(t, "QUIT\r\n", io_now_ms() + 1000) && session_wait(s, false, io_now_ms() + 1000) > 0 &&
+	if (send_line(t, "QUIT\r\n", io_now_ms() + 1000) && session_wait(s, false, -1, io_now_ms() + 1000) > 0 &&
 	    session_recv(s, t->in, sizeof(t->in)) < 0)
 		t->why = "";            /* gone before it said goodbye: nobody minds */
 	free(t);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -130,6 +131,7 @@ int session_open(struct session **ret, const struct server *server, const struct
 	rc = open_it(o);
 	if (rc == 1) {
 		memcpy(o->session->helo, o->helo, sizeof(o->helo));
+		o->session->tls = o->tls || (s->proxy && !strncasecmp(s->proxy, "https:", 6));
 		detach(o->session);
 		*ret = o->session;
 	} else {
@@ -191,11 +193,12 @@ ssize_t session_recv(struct session *s, void *mem, size_t cap)
 	return (ssize_t)n;
 }
 
-int session_wait(struct session *s, bool want_write, int64_t until_ms)
+int session_wait(struct session *s, bool want_write, int wake_fd, int64_t until_ms)
 {
-	struct pollfd p[2] = {
+	struct pollfd p[3] = {
 		{ .fd = s->fd, .events = (short)(POLLIN | (want_write ? POLLOUT : 0)) },
 		{ .fd = io_signal_fd(), .events = POLLIN },
+		{ .fd = wake_fd, .events = POLLIN },
 	};
 
 	for (;;) {
@@ -209,12 +212,13 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 			io_signal_seen();
 			return 0;
 		}
-		n = poll(p, 2, ms);
+		n = poll(p, 3, ms);
 		if (n > 0 && p[1].revents)
 			io_signal_seen();       /* or it would be readable for ever */
-		if (n > 0 && p[0].revents)
+		if (n > 0 && (p[0].revents || p[2].revents))
 			return (p[0].revents & (POLLIN | POLLHUP | POLLERR) ? SESSION_READABLE : 0) |
-			       (p[0].revents & (POLLOUT | POLLERR) ? SESSION_WRITABLE : 0);
+			       (p[0].revents & (POLLOUT | POLLERR) ? SESSION_WRITABLE : 0) |
+			       (p[2].revents ? SESSION_WOKEN : 0);
 		if (!ms)
 			return 0;
 	}
@@ -223,6 +227,11 @@ int session_wait(struct session *s, bool want_write, int64_t until_ms)
 const char *session_error(const struct session *s)
 {
 	return s->error;
+}
+
+bool session_is_tls(const struct session *s)
+{
+	return s->tls;
 }
 
 void session_close(struct session *s)

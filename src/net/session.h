@@ -69,15 +69,17 @@ const struct session_times *session_times(const struct session *s);
  * Non-blocking I/O over the channel. send: octets taken (>0), 0: would block, -1: lost (errno-like text by
  * session_error()). After "would block" call again with the same pointer and at least the same length
  * (libcurl < 8.10). recv: octets (>0), 0: would block, -1: lost, -2: the peer closed in order.
- * session_wait: poll for readable always and for writable where @want_write, until @until_ms (io_now_ms) or a
- * signal: some of the SESSION_ bits, or 0 at the time's end or on a signal. Data already inside TLS buffers
+ * session_wait: poll for readable always and for writable where @want_write, until @until_ms (io_now_ms), a signal,
+ * or until @wake_fd (-1: none) is readable: some of the SESSION_ bits, or 0 at the time's end or on a signal. Data already inside TLS buffers
  * must be drained with recv first.
  */
-enum { SESSION_READABLE = 1 << 0, SESSION_WRITABLE = 1 << 1 };
+enum { SESSION_READABLE = 1 << 0, SESSION_WRITABLE = 1 << 1, SESSION_WOKEN = 1 << 2 };
 ssize_t session_send(struct session *s, const void *mem, size_t len);
 ssize_t session_recv(struct session *s, void *mem, size_t cap);
-int session_wait(struct session *s, bool want_write, int64_t until_ms);
+int session_wait(struct session *s, bool want_write, int wake_fd, int64_t until_ms);
 const char *session_error(const struct session *s);
+/* What is sent goes through TLS. */
+bool session_is_tls(const struct session *s);
 
 /*
  * EHLO (LHLO) once more, for what a server offers only to the authenticated: session_capabilities() says it

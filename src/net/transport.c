@@ -1,6 +1,6 @@
 /*
  * A delivery: rounds of servers, sessions with each, attempts in those; and
- * the farewell. What happens in a session is in attempt.c.
+ * the farewell. What happens in a session is in conductor.c.
  */
 
 #include "net/transport.h"
@@ -11,7 +11,7 @@
 #include "model/envelope.h"
 #include "model/mail_params.h"
 #include "model/message.h"
-#include "net/attempt.h"
+#include "net/conductor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,13 @@
 enum {
 	FAREWELL_MS = 1000,             /* for 221 */
 	RETRY_MOST_MS = 24 * 3600 * 1000,
+};
+
+struct transport {
+	struct transport_options o;
+	struct session *session;        /* open, or NULL */
+	bool renewed;                   /* the token was asked for once again */
+	struct conducted_state state;   /* of the last session that was open */
 };
 
 struct transport *transport_new(const struct transport_options *o)
@@ -84,6 +91,9 @@ struct delivery {
 	const struct server *speaker;   /* whose words the report has; NULL: nobody's yet */
 	bool stop;                      /* no further server in this round */
 	bool give_up;                   /* no further round either: a signal, or a failure of our own */
+	bool no_chunking;               /* learnt of this server */
+	bool asked;                     /* the conductor has its message */
+	struct shipment shipment;
 };
 
 static void name_server(struct report *r, const struct server *server)
@@ -100,6 +110,58 @@ static bool token_renewed(struct transport *t, const struct session_failure *why
 	return t->o.renew(t->o.renew_ctx);
 }
 
+/* The one message, once. */
+static struct shipment *only_message(void *ctx, int64_t *ret_until_ms, bool *ret_end)
+{
+	struct delivery *y = ctx;
+
+	(void)ret_until_ms;
+	*ret_end = y->asked;
+	if (y->asked)
+		return NULL;
+	y->asked = true;
+	return &y->shipment;
+}
+
+static void message_over(void *ctx, struct shipment *s)
+{
+	(void)ctx;
+	(void)s;                        /* conduct() is about to return */
+}
+
+static void show_progress(void *ctx, int64_t sent, int64_t total)
+{
+	const struct transport_options *o = &((struct delivery *)ctx)->t->o;
+
+	o->progress(o->progress_ctx, sent, total);
+}
+
+/* The transactions in the session that is open. True: somebody new was settled and others are left. */
+static bool transactions(struct delivery *y, const struct server *server)
+{
+	struct transport *t = y->t;
+	struct conducting how = {
+		.server = t->o.server, .trace = t->o.trace, .lmtp = server->lmtp,
+		.logged_in = t->o.credentials != NULL, .no_chunking = y->no_chunking, .window = 1,
+		.rate = t->o.server->limit_rate, .deadline_ms = y->deadline_ms,
+		.hooks = { .next = only_message, .over = message_over,
+			   .progress = t->o.progress ? show_progress : NULL, .ctx = y, .wake_fd = -1 },
+	};
+	enum conducted ending;
+	bool again;
+
+	y->asked = false;
+	y->shipment = (struct shipment){ .env = y->env, .msg = y->msg, .report = y->report, .todo = y->todo,
+					 .all_or_nothing = t->o.all_or_nothing };
+	ending = conduct(t->session, &how, &t->state);
+	again = (y->shipment.d.settled_new || (t->state.no_chunking && !y->no_chunking)) &&
+		dialog_any_todo(&y->shipment.d) && !y->msg->needs.once;
+	y->no_chunking = t->state.no_chunking;
+	y->stop = y->give_up = ending == CONDUCTED_FAILED || ending == CONDUCTED_STOPPED ||
+			       y->report->error_exit;
+	return again && !y->stop;
+}
+
 /*
  * One session with @server for those to do. 1: somebody new was settled and others are left: once more; 0:
  * no; -1: err.
@@ -110,8 +172,6 @@ static int one_session(struct delivery *y, const struct server *server, struct e
 	struct session_failure why = {0};
 	int opened = session_open(&t->session, server, t->o.server, t->o.credentials, t->o.trace,
 				  y->deadline_ms, &why, e);
-	struct attempt *a;
-	bool again;
 
 	if (opened < 0)
 		return -1;
@@ -127,16 +187,7 @@ static int one_session(struct delivery *y, const struct server *server, struct e
 	}
 	y->speaker = server;
 	note_times(y->report, t->session);
-	t->quit_sent = t->clean = false;
-	a = attempt_new(t, server, y->env, y->msg, y->report, y->todo, y->deadline_ms);
-	if (!t->o.credentials || attempt_ask_again(a, server) == 0) {
-		dialog_init(&a->d);
-		attempt_run(a);
-	}
-	again = a->d.settled_new && dialog_any_todo(&a->d) && !a->stop && !a->d.once;
-	y->stop = y->give_up = a->stop;
-	attempt_free(a);
-	return again;
+	return transactions(y, server);
 }
 
 /* Sessions with one server until it has answered for everybody, or a session brought nothing new. */
@@ -145,6 +196,7 @@ static int one_server(struct delivery *y, const struct server *server, struct er
 	int r;
 
 	name_server(y->report, server);
+	y->no_chunking = false;
 	do {
 		session_close(y->t->session);
 		y->t->session = NULL;
@@ -267,32 +319,38 @@ void transport_forget_credentials(struct transport *t)
 }
 
 /* Until the peer closes or answers, a second at most; TLS and TCP end in order then, and not in a reset. */
-static void await_farewell(struct transport *t)
+static void await_farewell(struct session *s)
 {
 	int64_t until = io_now_ms() + FAREWELL_MS;
 	char in[512];
 
 	while (!io_signal_heard && io_now_ms() < until) {
-		ssize_t n = session_recv(t->session, in, sizeof(in));
+		ssize_t n = session_recv(s, in, sizeof(in));
 
 		if (n < 0 || (n > 0 && memchr(in, '\n', (size_t)n)))
 			return;
-		if (session_wait(t->session, false, until) <= 0)
+		if (session_wait(s, false, -1, until) <= 0)
 			return;
 	}
 }
 
+void transport_farewell(struct session *s, const struct conducted_state *state, const struct trace *trace)
+{
+	bool said = state->quit_sent;
+
+	if (state->clean && !said && session_send(s, "QUIT\r\n", 6) == 6) {
+		said = true;
+		if (trace)
+			trace->line(trace->ctx, true, "QUIT", 4);
+	}
+	if (state->clean && said)
+		await_farewell(s);
+	session_close(s);
+}
+
 void transport_close(struct transport *t)
 {
-	if (t->session && t->clean) {
-		if (!t->quit_sent && session_send(t->session, "QUIT\r\n", 6) == 6) {
-			t->quit_sent = true;
-			if (t->o.trace)
-				t->o.trace->line(t->o.trace->ctx, true, "QUIT", 4);
-		}
-		if (t->quit_sent)
-			await_farewell(t);
-	}
-	session_close(t->session);
+	if (t->session)
+		transport_farewell(t->session, &t->state, t->o.trace);
 	free(t);
 }

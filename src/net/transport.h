@@ -46,6 +46,9 @@ int transport_send(struct transport *t, const struct envelope *env, struct messa
  */
 void transport_forget_credentials(struct transport *t);
 void transport_close(struct transport *t);
+struct conducted_state;
+/* The end of @s, which it closes: QUIT where it may be said and was not, and a second at most for its answer. */
+void transport_farewell(struct session *s, const struct conducted_state *state, const struct trace *trace);
 DEFINE_CLEANUP(struct transport *, transport_close);
 
 /* What passes before retry @round (from 1): @delay_s doubled each time, and up to half more by @random. */

@@ -113,11 +113,11 @@ static void talk(struct session *s, const char *text)
 			return;
 		}
 		at += (size_t)n;
-		if (n == 0 && !session_wait(s, true, until))
+		if (n == 0 && !session_wait(s, true, -1, until))
 			return;
 	}
 	while ((n = session_recv(s, got, sizeof(got))) == 0)
-		if (!session_wait(s, false, until))
+		if (!session_wait(s, false, -1, until))
 			return;
 	if (n < 0)
 		printf("recv: %zd %s\n", n, session_error(s));
