@@ -1,6 +1,6 @@
 #!/bin/sh
 # The layers of HACKING.md, as TAP: a file includes only layers below its own, peers do not include each other,
-# and <curl/…>, <cjson/…> stay where they belong.
+# and <curl/…>, <cjson/…>, <csv.h> stay where they belong.
 cd "${1:-src}" || exit 1
 
 grep -rn '^#include "' . | awk -F'[:"]' '
@@ -21,7 +21,12 @@ stray=$(grep -rln '^#include <cjson/' . | grep -v -e '^\./input/json\.c$')
 [ -z "$stray" ] && [ -n "$(grep -l '^#include <cjson/' input/json.c)" ] && echo "ok 3 - only input/json.c includes cJSON" ||
 	echo "not ok 3 - only input/json.c includes cJSON"
 
+stray=$(grep -rln '^#include <csv\.h>' . | grep -v -e '^\./input/csv\.c$')
+[ -z "$stray" ] || echo "# $stray"
+[ -z "$stray" ] && [ -n "$(grep -l '^#include <csv\.h>' input/csv.c)" ] && echo "ok 4 - only input/csv.c includes libcsv" ||
+	echo "not ok 4 - only input/csv.c includes libcsv"
+
 prints=$(grep -rnE '\b(printf|puts|fputs|putchar|perror)\(' --include='*.c' . | grep -v -e '^\./main\.c:' | grep -vE '\b(sn|as|vas|vsn)printf')
 [ -z "$prints" ] || echo "$prints" | sed 's/^/# /'
-[ -z "$prints" ] && echo "ok 4 - only main.c prints" || echo "not ok 4 - only main.c prints"
-echo "1..4"
+[ -z "$prints" ] && echo "ok 5 - only main.c prints" || echo "not ok 5 - only main.c prints"
+echo "1..5"
