@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "input/config.h"
 #include "input/input.h"
+#include "job/batch.h"
 #include "job/check.h"
 #include "job/deliver.h"
 #include "job/log.h"
@@ -24,6 +25,7 @@
 #include "model/report.h"
 #include "model/value.h"
 #include "net/transport.h"
+#include "tell.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -33,195 +35,22 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { EXIT_UNKNOWN = 2 };
-
-/* ---- standard output: the product ---- */
-
-/* Results are written through a buffer of fixed size: after the dot nothing is allocated. */
-struct out { char mem[4096]; size_t len; };
-
-static int out_flush(struct out *o)
-{
-	int r = io_write_all(STDOUT_FILENO, o->mem, o->len);
-
-	o->len = 0;
-	return r;
-}
-
-static int out_put(void *ctx, const char *mem, size_t len)
-{
-	struct out *o = ctx;
-
-	while (len) {
-		size_t n = sizeof(o->mem) - o->len < len ? sizeof(o->mem) - o->len : len;
-
-		memcpy(o->mem + o->len, mem, n);
-		o->len += n;
-		mem += n;
-		len -= n;
-		if (o->len == sizeof(o->mem) && out_flush(o) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int print_text(const struct buf *text, struct err *e)
-{
-	if (io_write_all(STDOUT_FILENO, text->data, text->len) < 0)
-		return err_sys(e, ERR_IO, errno, "cannot write to standard output");
-	return 0;
-}
-
-/* ---- standard error: the chatter ---- */
-
-static void say(const char *what, const char *text)
-{
-	char line[4096], escaped[3900];
-	int n;
-
-	utf8_escape(escaped, sizeof(escaped), text, strlen(text));
-	n = snprintf(line, sizeof(line), "mailchute: %s%s\n", what, escaped);
-	if (n > 0 && io_write_all(STDERR_FILENO, line, (size_t)n) < 0)
-		return;                 /* nobody listens; the exit code still says it */
-}
-
-static void show_line(void *ctx, bool sent, const char *line, size_t len)
-{
-	char out[1100], escaped[1024];
-	int n;
-
-	(void)ctx;
-	utf8_escape(escaped, sizeof(escaped), line, len);
-	n = snprintf(out, sizeof(out), "%s %s\n", sent ? ">" : "<", escaped);
-	if (n > 0 && io_write_all(STDERR_FILENO, out, (size_t)n) < 0)
-		return;
-}
-
-static void show_note(void *ctx, const char *text)
-{
-	char out[1100], escaped[1024];
-	int n;
-
-	(void)ctx;
-	utf8_escape(escaped, sizeof(escaped), text, strlen(text));
-	n = snprintf(out, sizeof(out), "* %s\n", escaped);
-	if (n > 0 && io_write_all(STDERR_FILENO, out, (size_t)n) < 0)
-		return;
-}
-
-/* A line on the terminal for messages that take over a second; wiped away at the end. */
-struct progress { int64_t started_ms; bool shown; };
-
-static void show_progress(void *ctx, int64_t sent, int64_t total)
-{
-	struct progress *p = ctx;
-	bool last = sent == total;
-
-	if (io_now_ms() - p->started_ms < 1000 || (last && !p->shown))
-		return;
-	p->shown = !last;
-	if (last)
-		fputs("\r\033[K", stderr);
-	else if (total > 0)
-		fprintf(stderr, "\rmailchute: %.1f of %.1f MB sent (%d %%)\033[K", (double)sent / 1e6,
-			(double)total / 1e6, (int)(sent * 100 / total));
-	else
-		fprintf(stderr, "\rmailchute: %.1f MB sent\033[K", (double)sent / 1e6);
-	fflush(stderr);
-}
-
 /* ---- one message ---- */
-
-/* The report on standard output, where one was asked for. */
-static int print_report(const struct report *r, int format, struct err *e)
-{
-	struct out out = { .len = 0 };
-	struct json_out json = { .put = out_put, .ctx = &out };
-	int bad = 0;
-
-	if (format == REPORT_SILENT)
-		return 0;
-	if (format == REPORT_JSON) {
-		report_json(r, &json);
-		bad = json.failed;
-	} else {
-		bad = report_text(r, out_put, &out) < 0;
-	}
-	if (bad || out_flush(&out) < 0)
-		return err_sys(e, ERR_IO, errno, "cannot write the report to standard output");
-	return 0;
-}
-
-/* What the run is like, for whoever tells how it ended. */
-struct telling {
-	enum personality as;
-	bool silent;                    /* the exit code alone tells */
-};
-
-/*
- * Callers of sendmail(8) know 75 as "may be tried again" and nothing of our 2: what may have been delivered is
- * better there twice than lost.
- */
-static int exit_code(int code, const struct telling *how)
-{
-	return code == EXIT_UNKNOWN && how->as != AS_MAILCHUTE ? EX_TEMPFAIL : code;
-}
-
-static void write_log(const struct report *r, const struct mail_params *p, int exit)
-{
-	CLEANUP(err_clear) struct err e = ERR_INIT;
-
-	if (p->log && (!r->dry_run || r->skipped) && log_report(r, p, exit, &sysinfo_real, &e) < 0)
-		say("warning: ", e.text);
-}
-
-/* Say what became of it: the report, one line where something is not well, and the exit code. */
-static int conclude(const struct report *r, const struct mail_params *p, const struct telling *how)
-{
-	CLEANUP(err_clear) struct err e = ERR_INIT;
-	char line[2048];
-	int code = report_exit_code(r);
-
-	report_line(r, line, sizeof(line));
-	if (p->bound_dropped && code == EX_NOPERM)
-		snprintf(line + strlen(line), sizeof(line) - strlen(line),
-			 " (the configuration's login is for another server, and was not used)");
-	if (print_report(r, p->report, &e) < 0) {
-		say("", e.text);
-		if (!code)
-			code = err_exit_code(&e);
-	}
-	if (line[0] && !how->silent)
-		say("", line);
-	code = exit_code(code, how);
-	write_log(r, p, code);
-	return code;
-}
-
-static const struct trace trace_shown = { .line = show_line, .note = show_note };
-
-static void warn_of_waivers(const struct mail_params *p)
-{
-	/* a pinned key is verified all the same, and better than by any CA */
-	if (!p->server.tls_verify && !p->server.tls_pinned_key && !p->quiet && !p->dry_run && !p->output)
-		say("warning: ", "certificates are not verified (tls_verify is false): anybody on the way "
-		    "can read this");
-}
 
 static int send_one(const struct mail_params *p, struct ready **taken, const struct telling *how)
 {
 	CLEANUP(report_clear) struct report report = {0};
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	CLEANUP(transport_closep) struct transport *t = NULL;
-	struct progress progress = { .started_ms = io_now_ms() };
-	struct deliver_hooks hooks = { .trace = p->verbose ? &trace_shown : NULL, .ctx = &progress };
+	struct tell_progress progress = { .started_ms = io_now_ms() };
+	struct deliver_hooks hooks = { .trace = p->verbose ? &tell_trace : NULL, .ctx = &progress };
 
 	if (!p->quiet && !p->verbose && isatty(STDERR_FILENO))
-		hooks.progress = show_progress;
-	warn_of_waivers(p);
+		hooks.progress = tell_progress;
+	tell_waivers(p);
 	if (deliver_now(&report, &t, p, taken, &sysinfo_real, &hooks, &e) < 0 && report.error_exit == 0)
 		report_error(&report, &e);
-	return conclude(&report, p, how);
+	return tell_conclusion(&report, p, how);
 }
 
 /* ---- the other ways to run ---- */
@@ -235,8 +64,33 @@ static void show_settled(void *ctx, const struct report *r, const struct mail_pa
 
 	report_line(r, line, sizeof(line));
 	if (line[0] && !s->how->silent)
-		say("", line);
-	write_log(r, p, exit_code(report_exit_code(r), s->how));
+		tell("", line);
+	tell_log(r, p, tell_exit_code(report_exit_code(r), s->how));
+}
+
+/* --batch, --data */
+static int send_many(struct mail_params *p, const struct invocation *inv, const struct config *c,
+		     const struct telling *how, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf out = BUF_INIT(1 << 30);
+	struct tell_batch tell_it = { .how = how, .defaults = p, .out = &out,
+				      .bar = !p->quiet && !p->verbose && isatty(STDERR_FILENO) };
+	const struct batch_hooks hooks = { .trace = p->verbose ? &tell_trace : NULL, .settled = tell_batch_settled,
+					   .flush = tell_batch_flush, .progress = tell_batch_progress,
+					   .ctx = &tell_it };
+	const struct batch_input input = { inv->batch_file ? inv->batch_file : inv->data_file, inv->data_file };
+	struct batch_counts counts;
+	int code, r;
+
+	tell_waivers(p);
+	r = batch(p, &input, c, &sysinfo_real, &hooks, &counts, &code, e);
+	if (counts.messages || counts.skipped || r == 0)
+		tell_batch_summary(&tell_it, &counts);
+	if (r < 0)
+		return -1;
+	if (tell_it.failed)
+		return err_sys(e, ERR_IO, tell_it.error, "cannot write the report to standard output");
+	return tell_exit_code(code, how);
 }
 
 /* -bs: the replies are our standard output, so nothing else may be. */
@@ -244,24 +98,24 @@ static int serve_standard(const struct mail_params *p, const struct config *c, c
 			  struct err *e)
 {
 	struct serving serving = { how };
-	const struct deliver_hooks deliver = { .trace = p->verbose ? &trace_shown : NULL };
+	const struct deliver_hooks deliver = { .trace = p->verbose ? &tell_trace : NULL };
 	const struct serve_hooks hooks = { &deliver, show_settled, &serving };
 	int code = serve(STDIN_FILENO, STDOUT_FILENO, p, c, &sysinfo_real, &hooks, e);
 
-	return code < 0 ? -1 : exit_code(code, how);
+	return code < 0 ? -1 : tell_exit_code(code, how);
 }
 
 /* --check: a line a step. */
 static int check_way(const struct mail_params *p, const struct config *config, struct err *e)
 {
-	struct out out = { .len = 0 };
-	const struct check_out to = { out_put, &out, p->verbose ? &trace_shown : NULL, config_path(config) };
+	struct tell_out out = { .len = 0 };
+	const struct check_out to = { tell_put, &out, p->verbose ? &tell_trace : NULL, config_path(config) };
 	int code;
 
-	warn_of_waivers(p);
+	tell_waivers(p);
 	if (check(&code, p, &to, e) < 0)
 		return -1;
-	if (out_flush(&out) < 0)
+	if (tell_flush(&out) < 0)
 		return err_sys(e, ERR_IO, errno, "cannot write to standard output");
 	return code;
 }
@@ -277,7 +131,7 @@ static int verify(const struct mail_params *p, struct err *e)
 	for (size_t i = 0; i < env.n_rcpt; i++)
 		if (buf_adds(&text, env.rcpt[i].addr) < 0 || buf_adds(&text, "\n") < 0)
 			return err_set(e, ERR_SOFTWARE, "more text than expected");
-	return print_text(&text, e);
+	return tell_text(&text, e);
 }
 
 static int print_queue(struct err *e)
@@ -286,7 +140,7 @@ static int print_queue(struct err *e)
 
 	if (buf_adds(&text, "Mail queue is empty\n") < 0)
 		return err_set(e, ERR_SOFTWARE, "more text than expected");
-	return print_text(&text, e);
+	return tell_text(&text, e);
 }
 
 static int print_mode(enum mode mode, const struct mail_params *p, struct err *e)
@@ -302,7 +156,7 @@ static int print_mode(enum mode mode, const struct mail_params *p, struct err *e
 	}
 	if (r < 0)
 		return err_set(e, ERR_SOFTWARE, "more text than expected");
-	return print_text(&text, e);
+	return tell_text(&text, e);
 }
 
 /* ---- the program ---- */
@@ -319,7 +173,9 @@ static int default_body(struct mail_params *p, const struct invocation *inv, str
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (mail_params_given(p, texts[i]))
 			return 0;
-	if (inv->params_file || mail_params_stdin(p) || p->probing)
+	if (inv->params_file || inv->batch_file || mail_params_stdin(p) || p->probing)
+		return 0;
+	if (inv->data_file && (!strcmp(inv->data_file, "-") || isatty(STDIN_FILENO)))
 		return 0;
 	return mail_params_set(p, param_row(p->read_recipients ? "message_file" : "body_file"), dash,
 			       ORIGIN_DEFAULT, NULL, e);
@@ -331,9 +187,23 @@ static int check_stdin(const struct mail_params *p, const struct invocation *inv
 	static const char *const names[] = { "-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0" };
 	const char *taker = mail_params_stdin(p);
 
-	for (size_t i = 0; inv->params_file && taker && i < ARRAY_SIZE(names); i++)
-		if (!strcmp(inv->params_file, names[i]))
-			return err_set(e, ERR_USAGE, "%s: standard input already is the params file", taker);
+	const struct { const char *path, *what; } files[] = {
+		{inv->params_file, "params file"}, {inv->batch_file, "batch"}, {inv->data_file, "data"},
+	};
+	const char *other = NULL;
+
+	for (size_t f = 0; f < ARRAY_SIZE(files); f++)
+		for (size_t i = 0; files[f].path && i < ARRAY_SIZE(names); i++) {
+			if (strcmp(files[f].path, names[i]))
+				continue;
+			if (taker)
+				return err_set(e, ERR_USAGE, "%s: standard input already is the %s", taker,
+					       files[f].what);
+			if (other)
+				return err_set(e, ERR_USAGE, "standard input cannot be both the %s and the %s", other,
+					       files[f].what);
+			other = files[f].what;
+		}
 	return 0;
 }
 
@@ -389,7 +259,7 @@ static int run(struct mail_params *p, struct telling *how, int argc, char *argv[
 
 	*how = (struct telling){ inv.as, inv.silent };
 	if (inv.warning)
-		say("warning: ", inv.warning);
+		tell("warning: ", inv.warning);
 	if (code < 0)
 		return -1;
 	if (inv.mode == MODE_NOTHING)
@@ -401,6 +271,8 @@ static int run(struct mail_params *p, struct telling *how, int argc, char *argv[
 	if (inv.mode == MODE_SERVE)
 		return serve_standard(p, config, how, e);
 
+	if ((inv.batch_file || inv.data_file) && inv.mode == MODE_SEND)
+		return send_many(p, &inv, config, how, e);
 	if (prepare(p, config, &ready, &sysinfo_real, e) < 0)
 		return -1;
 	switch (inv.mode) {
@@ -439,7 +311,7 @@ static int refuse(struct mail_params *p, const struct telling *how, int argc, ch
 	report_error(&report, e);
 	if (p->report == REPORT_SILENT)
 		p->report = report_wanted(argc, argv);
-	return conclude(&report, p, how);
+	return tell_conclusion(&report, p, how);
 }
 
 int main(int argc, char *argv[])
@@ -450,7 +322,7 @@ int main(int argc, char *argv[])
 	int code, heard;
 
 	if (io_own_rights() < 0 || io_standard_fds() < 0) {
-		say("", "cannot give up the rights of a setuid program, or open /dev/null for a standard "
+		tell("", "cannot give up the rights of a setuid program, or open /dev/null for a standard "
 			"descriptor");
 		return EX_OSERR;
 	}

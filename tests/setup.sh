@@ -11,7 +11,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 level=${1:-test}
 
-build='gcc libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev libcjson-dev scdoc
+build='gcc libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev libcjson-dev libcsv-dev scdoc
 	ca-certificates python3 openssl postfix maildrop'
 tests='dovecot-core dovecot-lmtpd dovecot-submissiond libsasl2-modules
 	swaks libnet-ssleay-perl libnet-dns-perl libio-socket-inet6-perl

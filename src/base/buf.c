@@ -33,7 +33,8 @@ int buf_reserve(struct buf *b, size_t more)
 
 int buf_add(struct buf *b, const void *mem, size_t len)
 {
-	if (buf_reserve(b, len) < 0)
+	/* cap is never over max + 1, and 0 where there is nothing yet */
+	if (len >= b->cap - b->len && buf_reserve(b, len) < 0)
 		return -1;
 	if (len)
 		memcpy(b->data + b->len, mem, len);
@@ -41,11 +42,6 @@ int buf_add(struct buf *b, const void *mem, size_t len)
 	if (b->data != buf_empty)
 		b->data[b->len] = '\0';
 	return 0;
-}
-
-int buf_adds(struct buf *b, const char *str)
-{
-	return buf_add(b, str, strlen(str));
 }
 
 int buf_addf(struct buf *b, const char *fmt, ...)

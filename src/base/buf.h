@@ -16,6 +16,8 @@
 
 #include "base/base.h"
 
+#include <string.h>
+
 struct buf {
 	char *data;
 	size_t len;
@@ -28,7 +30,10 @@ extern char buf_empty[1];
 
 /* Octets behind those that are there: 0, or -1 where max has no room for all of them. */
 int buf_add(struct buf *b, const void *mem, size_t len) MUST_CHECK;
-int buf_adds(struct buf *b, const char *str) MUST_CHECK;
+static inline MUST_CHECK int buf_adds(struct buf *b, const char *str)
+{
+	return buf_add(b, str, strlen(str));
+}
 int buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;
 /* Room for @more octets at once, so that adding them moves nothing. Errors as buf_add(). */
 int buf_reserve(struct buf *b, size_t more) MUST_CHECK;

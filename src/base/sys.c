@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ int sysinfo_check(struct err *e)
 		       "since 1970, up to the year 9999");
 }
 
-static void real_random(void *mem, size_t len)
+static void ask_random(void *mem, size_t len)
 {
 	static const char line[] = "mailchute: the system gives no random numbers\n";
 	char *at = mem;
@@ -73,6 +74,45 @@ static void real_random(void *mem, size_t len)
 		at += n;
 		len -= (size_t)n;
 	}
+}
+
+/*
+ * Random octets in store, of each thread: a message needs few, and a system call costs more than the rest of its
+ * Message-ID. None is given twice, in a child of fork() neither: it begins with an empty store.
+ */
+struct store { size_t left; unsigned forks; unsigned char mem[512]; };
+
+static unsigned forks;                  /* between this process and the first */
+static pthread_once_t forks_counted = PTHREAD_ONCE_INIT;
+
+static void count_fork(void)
+{
+	forks++;
+}
+
+static void count_forks(void)
+{
+	/* without memory for it the process ends before long anyway */
+	pthread_atfork(NULL, NULL, count_fork);
+}
+
+static void real_random(void *mem, size_t len)
+{
+	static _Thread_local struct store s;
+
+	if (len > sizeof(s.mem) / 4) {
+		ask_random(mem, len);
+		return;
+	}
+	pthread_once(&forks_counted, count_forks);
+	if (s.left < len || s.forks != forks) {
+		ask_random(s.mem, sizeof(s.mem));
+		s.left = sizeof(s.mem);
+		s.forks = forks;
+	}
+	s.left -= len;
+	memcpy(mem, s.mem + s.left, len);
+	explicit_bzero(s.mem + s.left, len);
 }
 
 /* A name that means this machine to others: dotted, and of characters that a domain can have. */
@@ -114,24 +154,26 @@ static void canonical_name(char *out, size_t cap, const char *name)
 	}
 }
 
-static const char *real_hostname(void)
+static char host[256];                  /* written once */
+static pthread_once_t host_asked = PTHREAD_ONCE_INIT;
+
+static void ask_host(void)
 {
-	/* Written once; the first caller runs before there could be a second thread. */
-	static char name[256];
-	static bool known;
 	char own[256];
 
-	if (known)
-		return name;
-	known = true;
 	if (gethostname(own, sizeof(own)) < 0)
-		return name;
+		return;
 	own[sizeof(own) - 1] = '\0';
 	if (is_qualified(own))
-		strcpy(name, own);
+		strcpy(host, own);
 	else if (own[0] && !strchr(own, '.') && strcasecmp(own, "localhost"))
-		canonical_name(name, sizeof(name), own);
-	return name;
+		canonical_name(host, sizeof(host), own);
+}
+
+static const char *real_hostname(void)
+{
+	pthread_once(&host_asked, ask_host);
+	return host;
 }
 
 const struct sysinfo sysinfo_real = { .now_s = real_now_s, .random = real_random, .hostname = real_hostname };

@@ -12,7 +12,8 @@ struct err;
 struct sysinfo {
 	/* seconds since 1970; SOURCE_DATE_EPOCH where set and valid */
 	int64_t (*now_s)(void);
-	void (*random)(void *mem, size_t len);  /* getrandom(2); ends the process (71) where it fails */
+	/* getrandom(2), by way of a store of each thread; ends the process (71) where it fails */
+	void (*random)(void *mem, size_t len);
 	/* The fully qualified host name, "" where the machine has none (never "localhost" or a name without
 	 * a dot). Looked up once, without DNS where gethostname() has a dot; else getaddrinfo(AI_CANONNAME)
 	 * of it (which is /etc/hosts on most machines). */

@@ -50,7 +50,7 @@ size_t utf8_valid(const char *s, size_t len)
 				continue;
 			}
 		}
-		n = utf8_decode(s + at, len - at, &cp);
+		n = s[at] & 0x80 ? utf8_decode(s + at, len - at, &cp) : 1;
 		if (!n)
 			return at;
 		at += n;
@@ -60,10 +60,32 @@ size_t utf8_valid(const char *s, size_t len)
 
 bool ascii_only(const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (s[i] & 0x80)
-			return false;
-	return true;
+	uint64_t word, all = 0;
+	size_t i = 0;
+
+	for (; len - i >= 8 && !(all & 0x8080808080808080u); i += 8) {
+		memcpy(&word, s + i, 8);
+		all |= word;
+	}
+	for (; i < len; i++)
+		all |= (unsigned char)s[i];
+	return !(all & 0x8080808080808080u);
+}
+
+size_t printable_run(const char *s, size_t len)
+{
+	uint64_t word;
+	size_t i = 0;
+
+	for (; len - i >= 8; i += 8) {
+		memcpy(&word, s + i, 8);
+		/* a top bit is set, or would be by the borrow of an octet below ' ' or the carry of 127 */
+		if ((word | (word - 0x2020202020202020u) | (word + 0x0101010101010101u)) & 0x8080808080808080u)
+			break;
+	}
+	while (i < len && s[i] >= ' ' && s[i] <= '~')
+		i++;
+	return i;
 }
 
 uint64_t count_high(const char *mem, size_t len)

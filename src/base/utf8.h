@@ -17,6 +17,8 @@ size_t utf8_valid(const char *s, size_t len);
 /* Octets over 127; and whether there are none. */
 uint64_t count_high(const char *mem, size_t len);
 bool ascii_only(const char *s, size_t len);
+/* Octets before the first that is not printable ASCII (' ' to '~'). */
+size_t printable_run(const char *s, size_t len);
 
 /*
  * For a terminal or a one-line message: control characters (C0, DEL, C1), bidirectional overrides and bytes

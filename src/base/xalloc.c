@@ -29,8 +29,13 @@ void *xmalloc(size_t size)
 
 void *xcalloc(size_t n, size_t size)
 {
-	void *p = calloc(n ? n : 1, size ? size : 1);
+	enum { SMALL = 1024 };  /* glibc's malloc() has what was freed of that size at hand, its calloc() has not */
+	size_t total;
+	void *p;
 
+	if (!__builtin_mul_overflow(n, size, &total) && total <= SMALL)
+		return memset(xmalloc(total), 0, total);
+	p = calloc(n, size);
 	if (!p)
 		no_memory();
 	return p;

@@ -317,7 +317,8 @@ bool input_word_is_json(const struct param *which, const char *word)
 		if (!(which->flags & PARAM_JOINED))
 			return false;
 	}
-	if (*word == '{')
+	/* "{{name}}" is a place to fill in, which no JSON begins with */
+	if (word[0] == '{' && word[1] != '{')
 		return true;
 	if (*word != '[')
 		return false;
@@ -376,16 +377,17 @@ static int take_action(struct invocation *inv, const struct param *p, const char
 		{"print_schema", MODE_PRINT_SCHEMA}, {"check", MODE_CHECK},
 	};
 
-	if (!strcmp(p->name, "params")) {
-		if (inv->params_file)
-			return err_set(e, ERR_USAGE, "--params: given twice; one file is read");
-		inv->params_file = word;
-		return 0;
-	}
-	if (!strcmp(p->name, "config")) {
-		if (inv->config_file)
-			return err_set(e, ERR_USAGE, "--config: given twice; one file is read");
-		inv->config_file = word;
+	const struct { const char *name, **file; } files[] = {
+		{"params", &inv->params_file}, {"config", &inv->config_file}, {"batch", &inv->batch_file},
+		{"data", &inv->data_file},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (strcmp(p->name, files[i].name))
+			continue;
+		if (*files[i].file)
+			return err_set(e, ERR_USAGE, "--%s: given twice; one file is read", p->name);
+		*files[i].file = word;
 		return 0;
 	}
 	if (!strcmp(p->name, "as"))
@@ -536,8 +538,10 @@ int input_argv(struct mail_params *p, struct invocation *ret, int argc, char *ar
 	}
 	for (int i = optind; i < argc; i++)
 		kept.word[kept.n_words++] = argv[i];
+	if (inv.batch_file && inv.data_file)
+		return err_set(e, ERR_USAGE, "--batch and --data: one of them says what the messages are");
 	/* Its abbreviation --file would take the place of --attach in silence. */
-	if (!inv.params_file && param_origin(p, "files_dir") == ORIGIN_ARGV)
+	if (!inv.params_file && !inv.batch_file && !inv.data_file && param_origin(p, "files_dir") == ORIGIN_ARGV)
 		return err_set(e, ERR_USAGE, "--files-dir: there is no params file (--params) whose files it "
 			       "could confine; --attach sends a file");
 	if (take_kept(p, &kept, e) < 0)

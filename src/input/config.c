@@ -268,7 +268,8 @@ static int check_layer(const struct config *c, struct value *layer, const char *
 			continue;
 		if (!which)
 			return unknown_key(c, v, e);
-		if (which->type == PARAM_ACTION || !strcmp(which->name, "output"))
+		if (which->type == PARAM_ACTION || !strcmp(which->name, "output") ||
+		    !strcmp(which->name, "journal") || !strcmp(which->name, "resume"))
 			return config_fail(c, v, e, "cannot be set in the configuration", "");
 		if (scratch.origin[param_id(which)] != ORIGIN_DEFAULT)
 			return config_fail(c, v, e, "this setting is there already, under its other name", "");
@@ -714,6 +715,11 @@ int config_defaults(const struct config *c, struct mail_params *p, struct err *e
 	if (is_asked(p) && asked_account(c, p, &a, e) < 0)
 		return -1;
 	return apply(c, p, a, e);
+}
+
+bool config_has_accounts(const struct config *c)
+{
+	return c->n_accounts;
 }
 
 int config_account(const struct config *c, struct mail_params *p, const char *from, struct err *e)

@@ -37,6 +37,8 @@ struct mail_params;
 int config_read(struct config **ret, const char *path, struct err *e) MUST_CHECK;
 /* What the configuration says before an account is known, with ORIGIN_CONFIG. */
 int config_defaults(const struct config *c, struct mail_params *p, struct err *e) MUST_CHECK;
+/* Does it depend on who the author is which account is taken? */
+bool config_has_accounts(const struct config *c);
 /*
  * The account: p->account where a flag, variable or JSON set it; else the one that has @from (an address; NULL:
  * unknown) in its "match" or as its `from`, the longest pattern first; else the configuration's own. Then

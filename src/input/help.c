@@ -37,6 +37,7 @@ static const char *group_title(enum param_group g)
 	case GROUP_ENVELOPE: return "Envelope and addresses";
 	case GROUP_HEADERS: return "Headers";
 	case GROUP_BODY: return "Body";
+	case GROUP_BATCH: return "Many messages";
 	case GROUP_OUTPUT: break;
 	}
 	return "Output, and how to run";
@@ -153,7 +154,7 @@ int input_help(struct buf *out)
 
 	if (buf_adds(out, head) < 0)
 		return -1;
-	for (int g = GROUP_SERVER; g <= GROUP_OUTPUT; g++) {
+	for (int g = GROUP_SERVER; g <= GROUP_BATCH; g++) {
 		if (buf_addf(out, "\n%s\n", group_title((enum param_group)g)) < 0)
 			return -1;
 		for (size_t i = 0; i < n; i++)

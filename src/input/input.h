@@ -28,6 +28,8 @@ enum personality { AS_MAILCHUTE, AS_SENDMAIL, AS_MAIL, AS_MAILQ, AS_NEWALIASES }
 /* How to run, as opposed to what to send: the PARAM_ACTION rows. Strings point into argv. */
 struct invocation {
 	enum mode mode;
+	const char *batch_file;         /* --batch FILE; "-": standard input; NULL: none */
+	const char *data_file;          /* --data FILE, the same */
 	const char *params_file;        /* --params FILE; "-": standard input; NULL: none */
 	const char *config_file;        /* --config FILE; "": none; NULL: where it usually is */
 	enum personality as;
@@ -75,6 +77,15 @@ int input_params_file(struct mail_params *p, const char *path, struct err *e) MU
 /* The same from text; @name for messages and places. */
 int input_json(struct mail_params *p, const char *name, const char *text, size_t len,
 	       struct err *e) MUST_CHECK;
+/*
+ * A line of a batch, with ORIGIN_LINE: settings, but none that says how the whole runs (PARAM_RUN), and "id", a
+ * text or a whole number: *ret_id is malloc'd, NULL where there is none; it is there on an error too, where it
+ * was read by then. @line is its number in the file @name.
+ */
+int input_line(struct mail_params *p, char **ret_id, const char *name, unsigned line, const char *text, size_t len,
+	       struct err *e) MUST_CHECK;
+/* The text of an "id" member: 1 to 512 octets, no control characters. malloc, or NULL with *e. */
+char *input_id(const struct value *v, const char *name, struct err *e) MUST_CHECK;
 
 /*
  * The strict JSON reader (RFC 8259, and see json.c for where it is narrower): any one JSON value, at most
@@ -82,6 +93,12 @@ int input_json(struct mail_params *p, const char *name, const char *text, size_t
  * "name:line:col: path: what"; a column counts characters.
  */
 int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e) MUST_CHECK;
+/* The same of a text that begins in line @line of @name. */
+int json_read_line(struct value **ret, const char *name, unsigned line, const char *text, size_t len,
+		   struct err *e) MUST_CHECK;
+/* Of data that are no settings: any number of RFC 8259, up to 32 characters, becomes VALUE_NUMBER. */
+int json_read_data(struct value **ret, const char *name, unsigned line, const char *text, size_t len,
+		   struct err *e) MUST_CHECK;
 
 /* The version of cJSON, which the JSON reader stands on, for --version. */
 const char *json_library(void);

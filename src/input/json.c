@@ -27,10 +27,15 @@
 
 #include <cjson/cJSON.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum {
 	/* cJSON's own limit is 1000, and it recurses: 999 fit in a 256 KiB stack */
@@ -51,10 +56,12 @@ struct frame {
 struct gate {
 	const char *name, *text;
 	size_t len, at;
-	struct frame *frame;            /* DEPTH_MAX of them */
-	size_t depth;
+	struct frame *frame;
+	size_t depth, cap_frames;
 	size_t *start;                  /* where each value begins, in pre-order */
 	size_t n_starts, cap_starts;
+	unsigned first_line;            /* the number of the text's first line */
+	bool data;                      /* any number of RFC 8259, kept as its text */
 	struct err *e;
 };
 
@@ -63,15 +70,18 @@ struct place { size_t at; unsigned line, column; };
 /* Move @p on to offset @to; a column is a character, not an octet. */
 static void place_advance(struct place *p, const char *text, size_t to)
 {
-	for (; p->at < to; p->at++) {
-		unsigned char c = (unsigned char)text[p->at];
+	while (p->at < to) {
+		const char *from = text + p->at, *end = memchr(from, '\n', to - p->at);
+		size_t n = end ? (size_t)(end - from) : to - p->at;
 
-		if (c == '\n') {
-			p->line++;
-			p->column = 1;
-		} else if ((c & 0xc0) != 0x80) {
-			p->column++;
-		}
+		for (size_t i = 0; i < n; i++)
+			p->column += (from[i] & 0xc0) != 0x80;
+		p->at += n;
+		if (!end)
+			return;
+		p->at++;
+		p->line++;
+		p->column = 1;
 	}
 }
 
@@ -79,11 +89,11 @@ static void place_advance(struct place *p, const char *text, size_t to)
  * A character is counted when its first octet is passed, so a position is that of the next one to come:
  * right for every offset that begins a character, and the gate reports no other.
  */
-static struct place place_of(const char *text, size_t at)
+static struct place place_of(const struct gate *g, size_t at)
 {
-	struct place p = { .line = 1, .column = 1 };
+	struct place p = { .line = g->first_line, .column = 1 };
 
-	place_advance(&p, text, at);
+	place_advance(&p, g->text, at);
 	return p;
 }
 
@@ -119,7 +129,7 @@ static int gate_fail(const struct gate *g, size_t at, const char *fmt, ...) PRIN
 
 static int gate_fail(const struct gate *g, size_t at, const char *fmt, ...)
 {
-	struct place p = place_of(g->text, at);
+	struct place p = place_of(g, at);
 	char path[PATH_SHOWN], what[PATH_SHOWN];
 	va_list va;
 
@@ -198,16 +208,43 @@ static int gate_escape(struct gate *g)
 	return 0;
 }
 
+/* The octets before the first that means something in a string: a quote, a backslash, what is not ASCII's text. */
+static size_t plain_run(const char *s, size_t len)
+{
+	size_t n = 0;
+
+#if defined(__SSE2__)
+	while (len - n >= 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(s + n));
+		/* signed: octets over 127 are below the space */
+		__m128i odd = _mm_or_si128(_mm_or_si128(_mm_cmpgt_epi8(_mm_set1_epi8(' '), v),
+							_mm_cmpeq_epi8(v, _mm_set1_epi8(127))),
+					   _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+							_mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+		unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+
+		if (mask)
+			return n + (unsigned)__builtin_ctz(mask);
+		n += 16;
+	}
+#endif
+	while (n < len && s[n] >= ' ' && s[n] < 127 && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 /* At the opening quote; leaves the cursor behind the closing one. */
 static int gate_string(struct gate *g)
 {
 	size_t begin = g->at++;
 
 	for (;;) {
-		int c = gate_peek(g);
 		uint32_t cp;
 		size_t n;
+		int c;
 
+		g->at += plain_run(g->text + g->at, g->len - g->at);
+		c = gate_peek(g);
 		if (c == '"') {
 			g->at++;
 			return 0;
@@ -220,8 +257,6 @@ static int gate_string(struct gate *g)
 		} else if (c < 0x20 || c == 0x7f) {
 			return gate_fail(g, g->at, "a control character in a string is written \\u%04x",
 					 (unsigned)c);
-		} else if (c < 0x80) {
-			g->at++;
 		} else {
 			n = utf8_decode(g->text + g->at, g->len - g->at, &cp);
 			if (!n)
@@ -290,7 +325,10 @@ static int gate_number(struct gate *g)
 		if (!gate_digits(g))
 			return gate_fail(g, begin, "a number without digits in its exponent");
 	}
-	flaw = number_flaw(g->text + begin, g->at - begin);
+	if (g->data)
+		flaw = g->at - begin > NUMBER_CHARS_MAX ? "number too long" : NULL;
+	else
+		flaw = number_flaw(g->text + begin, g->at - begin);
 	return flaw ? gate_fail(g, begin, "%s", flaw) : 0;
 }
 
@@ -347,6 +385,10 @@ static int gate_open(struct gate *g, bool object, enum want *ret_want)
 {
 	if (g->depth == DEPTH_MAX)
 		return gate_fail(g, g->at, "nested deeper than %d", DEPTH_MAX);
+	if (g->depth == g->cap_frames) {
+		g->cap_frames = g->cap_frames ? 2 * g->cap_frames : 16;
+		g->frame = xreallocarray(g->frame, g->cap_frames, sizeof(*g->frame));
+	}
 	g->frame[g->depth++] = (struct frame){ .object = object };
 	g->at++;
 	*ret_want = object ? WANT_FIRST_KEY : WANT_FIRST_ITEM;
@@ -450,6 +492,12 @@ static int gate_step(struct gate *g, enum want *want)
 	return gate_value(g, want);
 }
 
+static void gate_clear(struct gate *g)
+{
+	free(g->frame);
+	free(g->start);
+}
+
 static int gate_run(struct gate *g)
 {
 	enum want want = WANT_VALUE;
@@ -479,14 +527,21 @@ static void cjson_deletep(cJSON **tree)
 	cJSON_Delete(*tree);
 }
 
+static void set_hooks(void)
+{
+	cJSON_Hooks hooks = { .malloc_fn = xmalloc, .free_fn = wiping_free };
+
+	cJSON_InitHooks(&hooks);
+}
+
 /* NULL: cJSON and the gate disagree, which is a bug. */
 static cJSON *parse(const char *text, size_t len)
 {
-	cJSON_Hooks hooks = { .malloc_fn = xmalloc, .free_fn = wiping_free };
+	static pthread_once_t hooks_set = PTHREAD_ONCE_INIT;
 	const char *end = NULL;
 	cJSON *tree;
 
-	cJSON_InitHooks(&hooks);
+	pthread_once(&hooks_set, set_hooks);
 	tree = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	if (!tree)
 		return NULL;
@@ -502,7 +557,7 @@ static cJSON *parse(const char *text, size_t len)
  * One node of cJSON's as one of ours; its strings change hands. NULL: a type that the gate does not let
  * through.
  */
-static struct value *convert_one(cJSON *item)
+static struct value *convert_one(cJSON *item, const struct gate *g, size_t start)
 {
 	struct value *v;
 
@@ -513,6 +568,11 @@ static struct value *convert_one(cJSON *item)
 		v->str = item->valuestring;
 		v->len = strlen(v->str);
 		item->valuestring = NULL;
+	} else if (cJSON_IsNumber(item) && g->data) {
+		v = value_new(VALUE_NUMBER);
+		while (start + v->len < g->len && strchr("0123456789+-.eE", g->text[start + v->len]))
+			v->len++;
+		v->str = xmemdup0(g->text + start, v->len);
 	} else if (cJSON_IsNumber(item)) {
 		v = value_new(VALUE_INT);
 		v->number = (int64_t)item->valuedouble;
@@ -529,45 +589,47 @@ static struct value *convert_one(cJSON *item)
 	return v;
 }
 
+/* The way back to the root of the tree: the open ones, and the value of each. */
+struct way { cJSON *node; struct value *value; };
+
 /*
- * The next node of @tree in pre-order, or NULL; @up is the way back to the root. A node is visited once and
- * its children follow it at once, as in the gate.
+ * The next node of @tree in pre-order, or NULL. A node is visited once and its children follow it at once, as in
+ * the gate.
  */
-static cJSON *next_node(cJSON *node, cJSON **up, size_t *depth)
+static cJSON *next_node(cJSON *node, struct value *value, struct way *up, size_t *depth)
 {
 	if (node->child) {
-		up[(*depth)++] = node;
+		up[(*depth)++] = (struct way){ node, value };
 		return node->child;
 	}
 	while (!node->next) {
 		if (!*depth)
 			return NULL;
-		node = up[--*depth];
+		node = up[--*depth].node;
 	}
 	return node->next;
 }
 
 static int convert(struct value **ret, cJSON *tree, const struct gate *g)
 {
-	CLEANUP(freep) cJSON **up = xcalloc(DEPTH_MAX + 1, sizeof(cJSON *));
-	CLEANUP(freep) struct value **parents = xcalloc(DEPTH_MAX + 1, sizeof(struct value *));
+	/* never deeper than the gate was */
+	CLEANUP(freep) struct way *up = xreallocarray(NULL, g->cap_frames, sizeof(*up));
 	CLEANUP(value_freep) struct value *root = NULL;
-	struct place p = { .line = 1, .column = 1 };
+	struct place p = { .line = g->first_line, .column = 1 };
 	size_t depth = 0, n = 0;
+	struct value *v;
 
-	for (cJSON *node = tree; node; node = next_node(node, up, &depth)) {
-		struct value *v = n < g->n_starts ? convert_one(node) : NULL;
-
+	for (cJSON *node = tree; node; node = next_node(node, v, up, &depth)) {
+		v = n < g->n_starts ? convert_one(node, g, g->start[n]) : NULL;
 		if (!v)
 			return err_set(g->e, ERR_SOFTWARE, "%s: the two JSON readers disagree", g->name);
 		place_advance(&p, g->text, g->start[n++]);
 		v->line = p.line;
 		v->column = p.column;
 		if (depth)
-			value_append(parents[depth - 1], v);
+			value_append(up[depth - 1].value, v);
 		else
 			root = v;
-		parents[depth] = v;
 	}
 	if (n != g->n_starts)
 		return err_set(g->e, ERR_SOFTWARE, "%s: the two JSON readers disagree", g->name);
@@ -643,12 +705,13 @@ const char *json_library(void)
 	return cJSON_Version();
 }
 
-int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e)
+static int read_text(struct value **ret, const char *name, unsigned line, bool data, const char *text, size_t len,
+		     struct err *e)
 {
-	CLEANUP(freep) struct frame *frames = xcalloc(DEPTH_MAX, sizeof(*frames));
 	CLEANUP(cjson_deletep) cJSON *tree = NULL;
 	CLEANUP(value_freep) struct value *root = NULL;
-	struct gate g = { .name = name, .text = text, .len = len, .frame = frames, .e = e };
+	CLEANUP(gate_clear) struct gate g = { .name = name, .text = text, .len = len, .first_line = line,
+					      .data = data, .e = e };
 	int failed = gate_run(&g);
 
 	if (!failed) {
@@ -656,10 +719,24 @@ int json_read(struct value **ret, const char *name, const char *text, size_t len
 		failed = tree ? convert(&root, tree, &g) :
 			 err_set(e, ERR_SOFTWARE, "%s: the two JSON readers disagree", name);
 	}
-	free(g.start);
 	if (failed || refuse_duplicates(root, name, e) < 0)
 		return -1;
 	*ret = root;
 	root = NULL;
 	return 0;
+}
+
+int json_read(struct value **ret, const char *name, const char *text, size_t len, struct err *e)
+{
+	return read_text(ret, name, 1, false, text, len, e);
+}
+
+int json_read_line(struct value **ret, const char *name, unsigned line, const char *text, size_t len, struct err *e)
+{
+	return read_text(ret, name, line, false, text, len, e);
+}
+
+int json_read_data(struct value **ret, const char *name, unsigned line, const char *text, size_t len, struct err *e)
+{
+	return read_text(ret, name, line, true, text, len, e);
 }

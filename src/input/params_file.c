@@ -8,9 +8,11 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "base/xalloc.h"
 #include "model/mail_params.h"
 #include "model/value.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 enum {
 	FILE_MAX = 256 << 20,           /* attachments may be in it as base64; more belongs in files */
 	SHOWN = 512,
+	ID_MAX = 512,
 };
 
 static int unknown_key(const struct value *v, const char *name, struct err *e)
@@ -38,22 +41,59 @@ static const struct param *param_of(const struct value *v)
 	return param_by_name(v->key, strlen(v->key));
 }
 
+char *input_id(const struct value *v, const char *name, struct err *e)
+{
+	char number[24];
+	const char *text = v->str;
+
+	if (v->type == VALUE_INT) {
+		snprintf(number, sizeof(number), "%lld", (long long)v->number);
+		text = number;
+	} else if (v->type != VALUE_STR && v->type != VALUE_NUMBER) {
+		err_set(e, ERR_DATA, "%s:%u:%u: id: must be a text or a number", name, v->line, v->column);
+		return NULL;
+	}
+	if (!*text || strlen(text) > ID_MAX) {
+		err_set(e, ERR_DATA, "%s:%u:%u: id: must have 1 to %d octets", name, v->line, v->column, ID_MAX);
+		return NULL;
+	}
+	for (const char *at = text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 127) {
+			err_set(e, ERR_DATA, "%s:%u:%u: id: has a control character", name, v->line, v->column);
+			return NULL;
+		}
+	return xstrdup(text);
+}
+
+/* What a line says besides settings. True: @v is that. */
+static bool is_id(const struct value *v, enum origin o)
+{
+	return o == ORIGIN_LINE && !strcmp(v->key, "id");
+}
+
 /* All members of @object. A setting under its name and its alias is there twice as well. */
-static int set_all(struct mail_params *p, const struct value *object, const char *name, struct err *e)
+static int set_all(struct mail_params *p, const struct value *object, const char *name, enum origin o,
+		   struct err *e)
 {
 	const char *seen[PARAM_MAX] = {0};
 
 	for (const struct value *v = object->first; v; v = v->next) {
-		const struct param *which = param_of(v);
+		const struct param *which;
 
+		if (is_id(v, o))
+			continue;
+		which = param_of(v);
 		if (!which)
 			return unknown_key(v, name, e);
+		if (o == ORIGIN_LINE && (which->flags & PARAM_RUN))
+			return err_set(e, ERR_DATA, "%s:%u:%u: %s: is for the whole run, not for one line of it",
+				       name, v->line, v->column, v->key);
 		if (seen[param_id(which)])
 			return err_set(e, ERR_DATA, "%s:%u:%u: %s: the same setting as '%s', which is there "
 				       "already", name,
 				       v->line, v->column, v->key, seen[param_id(which)]);
 		seen[param_id(which)] = v->key;
-		if (mail_params_set(p, which, v, ORIGIN_JSON, name, e) < 0)
+		if (mail_params_set(p, which, v, o, name, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -80,7 +120,25 @@ int input_json(struct mail_params *p, const char *name, const char *text, size_t
 
 	if (read_object(&root, name, text, len, e) < 0)
 		return -1;
-	return set_all(p, root, name, e);
+	return set_all(p, root, name, ORIGIN_JSON, e);
+}
+
+int input_line(struct mail_params *p, char **ret_id, const char *name, unsigned line, const char *text, size_t len,
+	       struct err *e)
+{
+	CLEANUP(value_freep) struct value *root = NULL;
+	const struct value *id;
+
+	*ret_id = NULL;
+	if (json_read_line(&root, name, line, text, len, e) < 0)
+		return -1;
+	if (root->type != VALUE_OBJECT)
+		return err_set(e, ERR_DATA, "%s:%u:%u: must be one object, {\"setting\": value, ...}", name,
+			       root->line, root->column);
+	id = value_get(root, "id");
+	if (id && !(*ret_id = input_id(id, name, e)))
+		return -1;
+	return set_all(p, root, name, ORIGIN_LINE, e);
 }
 
 /* The key of a secret that is in the text itself, or NULL. A proxy's URL may hold one before its '@'. */
@@ -133,5 +191,5 @@ int input_params_file(struct mail_params *p, const char *path, struct err *e)
 	 */
 	if (!standard && check_mode(root, path, mode, e) < 0)
 		return -1;
-	return set_all(p, root, name, e);
+	return set_all(p, root, name, ORIGIN_JSON, e);
 }

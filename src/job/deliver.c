@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/sys.h"
-#include "input/secret.h"
+#include "job/secrets.h"
 #include "mime/compose.h"
 #include "model/envelope.h"
 #include "model/mail_params.h"
@@ -33,34 +33,6 @@ static int write_out(struct report *r, const struct mail_params *p, struct messa
 	return 0;
 }
 
-/* The secrets of a delivery, and the form in which a session takes them. */
-struct secrets {
-	struct credentials own;
-	struct session_credentials cred;
-	const struct server_params *server;
-};
-
-static void secrets_clear(struct secrets *s)
-{
-	credentials_clear(&s->own);
-}
-
-static void present(struct secrets *s)
-{
-	s->cred = (struct session_credentials){ s->own.username, s->own.password, s->own.token };
-}
-
-/* What the new token costs is the delivery's: where it cannot be had, the old one's refusal stands. */
-static bool renew(void *ctx)
-{
-	CLEANUP(err_clear) struct err ignored = ERR_INIT;
-	struct secrets *s = ctx;
-	int r = credentials_renew(&s->own, s->server, &ignored);
-
-	present(s);
-	return r > 0;
-}
-
 static int send_out(struct report *r, struct transport **ret, const struct mail_params *p,
 		    const struct envelope *env, struct message *m, const struct deliver_hooks *hooks,
 		    struct err *e)
@@ -69,13 +41,12 @@ static int send_out(struct report *r, struct transport **ret, const struct mail_
 	CLEANUP(transport_closep) struct transport *t = NULL;
 	struct transport_options o = { .server = &p->server, .trace = hooks->trace,
 				       .all_or_nothing = p->all_or_nothing,
-				       .renew = renew, .renew_ctx = &secrets,
+				       .renew = secrets_renew, .renew_ctx = &secrets,
 				       .progress = hooks->progress, .progress_ctx = hooks->ctx };
 
 	if (p->server.has_credentials) {
-		if (credentials_resolve(&secrets.own, &p->server, p->server.list[0].host, e) < 0)
+		if (secrets_resolve(&secrets, e) < 0)
 			return -1;
-		present(&secrets);
 		o.credentials = &secrets.cred;
 	}
 	t = transport_new(&o);

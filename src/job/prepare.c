@@ -54,7 +54,8 @@ int prepare(struct mail_params *p, const struct config *c, struct ready **ret_re
 			return -1;
 		ready_found(ready, &p->found);
 	}
-	from = author(p);
+	if (config_has_accounts(c))
+		from = author(p);
 	if (config_account(c, p, from, e) < 0 || aliases_read(p, e) < 0 ||
 	    mail_params_finish(p, sys, e) < 0)
 		return -1;

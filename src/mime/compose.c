@@ -532,7 +532,7 @@ static int message_composed(struct message **ret, const struct mail_params *p, c
 	c->sys = sys;
 	c->taking = (struct leaf_taking){ .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
 					  .slow_ms = p->server.max_time * 1000,
-					  .stream = p->stream, .end = leaf_input_end(p), .taken = &c->taken };
+					  .stream = p->stream, .p = p, .taken = &c->taken };
 	if (compose(c, e) < 0) {
 		message_free(&c->message);
 		return -1;

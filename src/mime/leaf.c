@@ -44,7 +44,7 @@ static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, c
 	unsigned timeout_ms = slow ? how->slow_ms : how->timeout_ms;
 
 	if (!how->stream)
-		return staged_take(&l->staged, fd, name, timeout_ms, slow ? how->end : STAGED_EOF, e);
+		return staged_take(&l->staged, fd, name, timeout_ms, slow ? leaf_input_end(how->p) : STAGED_EOF, e);
 	l->is_stream = true;
 	l->fd = fd;
 	l->timeout_ms = timeout_ms;
@@ -176,15 +176,27 @@ int leaf_raw(struct leaf *l, struct source **ret, struct err *e)
 	return 0;
 }
 
-int leaf_scan(const struct leaf *l, struct leaf_facts *ret, struct err *e)
+/* @n > 0 octets more. */
+static void facts_feed(struct leaf_facts *f, const char *mem, size_t n)
+{
+	for (size_t i = 0; i < n && f->first_len < sizeof(f->first); i++)
+		f->first[f->first_len++] = (unsigned char)mem[i];
+	f->ends_line = mem[n - 1] == '\n' || mem[n - 1] == '\r';
+	scan_feed(&f->scan, mem, n);
+}
+
+/* The content itself has them. */
+static bool is_in_memory(const struct leaf *l)
+{
+	return !l->is_stream && !l->is_file && !staged_of(l);
+}
+
+static int scan_source(const struct leaf *l, struct leaf_facts *ret, struct err *e)
 {
 	CLEANUP(source_freep) struct source *s = NULL;
 	CLEANUP(freep) char *chunk = xmalloc(CHUNK);
 	size_t n;
 
-	memset(ret, 0, sizeof(*ret));
-	scan_init(&ret->scan);
-	ret->ends_line = true;
 	/* Not a stream, so that nothing of the leaf changes. */
 	if (leaf_raw((struct leaf *)l, &s, e) < 0)
 		return -1;
@@ -192,11 +204,21 @@ int leaf_scan(const struct leaf *l, struct leaf_facts *ret, struct err *e)
 		if (source_read(s, chunk, CHUNK, &n, e) < 0)
 			return -1;
 		if (!n)
-			break;
-		for (size_t i = 0; i < n && ret->first_len < sizeof(ret->first); i++)
-			ret->first[ret->first_len++] = (unsigned char)chunk[i];
-		ret->ends_line = chunk[n - 1] == '\n' || chunk[n - 1] == '\r';
-		scan_feed(&ret->scan, chunk, n);
+			return 0;
+		facts_feed(ret, chunk, n);
+	}
+}
+
+int leaf_scan(const struct leaf *l, struct leaf_facts *ret, struct err *e)
+{
+	memset(ret, 0, sizeof(*ret));
+	scan_init(&ret->scan);
+	ret->ends_line = true;
+	if (is_in_memory(l)) {
+		if (l->content->len)
+			facts_feed(ret, l->content->data, l->content->len);
+	} else if (scan_source(l, ret, e) < 0) {
+		return -1;
 	}
 	scan_end(&ret->scan);
 	return 0;

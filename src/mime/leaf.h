@@ -43,7 +43,7 @@ struct leaf_taking {
 	unsigned timeout_ms;            /* for pipes named by a path or number */
 	unsigned slow_ms;               /* for standard input, which may take its time; 0: for ever */
 	bool stream;
-	enum staged_end end;            /* of standard input */
+	const struct mail_params *p;    /* says where standard input ends: leaf_input_end() */
 	struct taken_fds *taken;
 };
 

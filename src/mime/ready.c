@@ -374,7 +374,7 @@ static int take(struct ready *r, const struct mail_params *p, struct err *e)
 	struct taken_fds taken = {0};
 	/* Even with stream: nothing can be said of a message before it is read. */
 	const struct leaf_taking how = { .files_dir = p->files_dir, .timeout_ms = p->server.timeout * 1000,
-					 .slow_ms = p->server.max_time * 1000, .end = leaf_input_end(p),
+					 .slow_ms = p->server.max_time * 1000, .p = p,
 					 .taken = &taken };
 	int rc;
 

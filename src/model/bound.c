@@ -59,7 +59,7 @@ void bound_settle(struct mail_params *p)
 	size_t n;
 	const struct param *table = param_table(&n);
 
-	if (!elsewhere(p))
+	if (!memchr(p->origin, ORIGIN_CONFIG, sizeof(p->origin)) || !elsewhere(p))
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (p->origin[i] != ORIGIN_CONFIG || !is_waiver(p, &table[i]))

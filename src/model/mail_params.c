@@ -207,6 +207,7 @@ void mail_params_init(struct mail_params *p)
 	p->server.dot_timeout = 600;
 	p->server.max_rcpt = 1000;
 	p->server.retry_delay = 10;
+	p->batch.window = 64;
 	p->message.fd = -1;
 }
 
@@ -225,10 +226,24 @@ bool mail_params_confined(const struct mail_params *p, const char *name)
 	return origin_is_data(param_origin(p, name));
 }
 
-void param_clear(struct mail_params *p, const struct param *which)
+/* Strings, trees and lists are a pointer or begin with one, which is NULL where there is nothing. */
+bool field_is_bare(const struct param *which, const void *field)
 {
-	void *field = param_field(p, which);
+	switch (which->type) {
+	case PARAM_BOOL: case PARAM_UINT: case PARAM_SIZE: case PARAM_ENUM: case PARAM_ACTION:
+		return true;
+	case PARAM_STR: case PARAM_CONTENT: return !*(void *const *)field;
+	case PARAM_STRS: return !((const struct strlist *)field)->item;
+	case PARAM_RCPTS: return !((const struct rcpts *)field)->item;
+	case PARAM_FIELDS: case PARAM_ALIASES: return !((const struct fields *)field)->item;
+	case PARAM_ATTACHMENTS: return !((const struct attachments *)field)->item;
+	case PARAM_SECRET: return !((const struct secret *)field)->text;
+	}
+	return false;
+}
 
+void field_clear(const struct param *which, void *field)
+{
 	switch (which->type) {
 	case PARAM_BOOL: *(bool *)field = false; break;
 	case PARAM_UINT: *(unsigned *)field = 0; break;
@@ -246,6 +261,11 @@ void param_clear(struct mail_params *p, const struct param *which)
 	case PARAM_SECRET: secret_clear(field); break;
 	case PARAM_ACTION: break;
 	}
+}
+
+void param_clear(struct mail_params *p, const struct param *which)
+{
+	field_clear(which, param_field(p, which));
 }
 
 const char *param_choice_word(const struct param_choice *c, int value)
@@ -301,8 +321,10 @@ void mail_params_clear(struct mail_params *p)
 	const struct param *table = param_table(&n);
 
 	for (size_t i = 0; i < n; i++) {
-		param_clear(p, &table[i]);
-		free(p->place[i].file);
+		if (!field_is_bare(&table[i], param_field(p, &table[i])))
+			param_clear(p, &table[i]);
+		if (p->place[i].file)
+			free(p->place[i].file);
 	}
 	servers_clear(&p->server);
 	mailbox_clear(&p->from_box);

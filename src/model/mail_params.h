@@ -147,6 +147,16 @@ struct found {
 
 struct local_names;
 
+/* How a batch runs; see man mailchute(1), MANY MESSAGES. */
+struct batch_params {
+	int missing;            /* of a merge: 0 an error, 1 empty */
+	unsigned workers;       /* 0: by need */
+	unsigned window, max_per_session, max_per_second, max_per_minute;       /* the last three, 0: no limit */
+	bool ordered, stop_on_error, resume;
+	char *journal;
+	int unknown;            /* 0 skip, 1 retry */
+};
+
 struct mail_params {
 	/* as asked for */
 	struct server_params server;
@@ -172,6 +182,7 @@ struct mail_params {
 	bool verbose;
 	char *output, *log;
 	int log_format;         /* enum log_format */
+	struct batch_params batch;
 
 	/* not settings: what the traditional grammars say besides, and job/ on the way */
 	struct content message; /* a ready message that is no file: kind NONE, or instead of message_file */

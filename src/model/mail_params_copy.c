@@ -100,11 +100,8 @@ static struct part_params *part_copy(const struct part_params *root)
 	return copy;
 }
 
-static void setting_copy(struct mail_params *dst, const struct mail_params *src, const struct param *which)
+static void field_copy(const struct param *which, void *to, const void *from)
 {
-	const void *from = param_field(src, which);
-	void *to = param_field(dst, which);
-
 	switch (which->type) {
 	case PARAM_BOOL: *(bool *)to = *(const bool *)from; break;
 	case PARAM_UINT: *(unsigned *)to = *(const unsigned *)from; break;
@@ -130,11 +127,12 @@ void mail_params_copy(struct mail_params *dst, const struct mail_params *src)
 	const struct param *table = param_table(&n);
 
 	mail_params_init(dst);
+	memcpy(dst->origin, src->origin, sizeof(dst->origin));
+	memcpy(dst->place, src->place, sizeof(dst->place));
 	for (size_t i = 0; i < n; i++) {
-		setting_copy(dst, src, &table[i]);
-		dst->origin[i] = src->origin[i];
-		dst->place[i] = src->place[i];
-		dst->place[i].file = xstrdup(src->place[i].file);
+		field_copy(&table[i], param_field(dst, &table[i]), param_field(src, &table[i]));
+		if (src->place[i].file)
+			dst->place[i].file = xstrdup(src->place[i].file);
 	}
 	content_copy(&dst->message, &src->message);
 	dst->headless = src->headless;
@@ -157,7 +155,7 @@ void param_reset(struct mail_params *p, const struct param *which)
 		return;
 	mail_params_init(&fresh);
 	param_clear(p, which);
-	setting_copy(p, &fresh, which);         /* a default allocates nothing */
+	field_copy(which, param_field(p, which), param_field(&fresh, which));   /* a default allocates nothing */
 	p->origin[id] = ORIGIN_DEFAULT;
 	free(p->place[id].file);
 	p->place[id].file = NULL;
@@ -168,8 +166,8 @@ void mail_params_drop(struct mail_params *p, enum origin o)
 {
 	size_t n;
 	const struct param *table = param_table(&n);
+	const unsigned char *at = p->origin, *end = at + n;
 
-	for (size_t i = 0; i < n; i++)
-		if (p->origin[i] == (unsigned char)o)
-			param_reset(p, &table[i]);
+	for (; (at = memchr(at, (int)o, (size_t)(end - at))); at++)
+		param_reset(p, &table[at - p->origin]);
 }

@@ -126,15 +126,6 @@ static int merge(struct mail_params *p, const struct reader *r, const struct val
 	return 0;
 }
 
-/* Release what is still in @new: param_clear() of a mail_params that has nothing but this field. */
-static void drop(const struct param *which, union field_of *new)
-{
-	struct mail_params rest = {0};
-
-	memcpy(param_field(&rest, which), new, size_of(which));
-	param_clear(&rest, which);
-}
-
 int mail_params_set(struct mail_params *p, const struct param *which, const struct value *value,
 		    enum origin o, const char *file, struct err *e)
 {
@@ -151,6 +142,6 @@ int mail_params_set(struct mail_params *p, const struct param *which, const stru
 	ret = read_type_of[which->type](&r, value, &new);
 	if (ret == 0)
 		ret = merge(p, &r, value, &new);
-	drop(which, &new);
+	field_clear(which, &new);       /* what was not taken over */
 	return ret;
 }

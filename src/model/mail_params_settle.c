@@ -7,6 +7,7 @@
 #include "model/mail_params.h"
 
 #include "base/err.h"
+#include "base/xalloc.h"
 #include "model/params_impl.h"
 
 /*
@@ -16,11 +17,12 @@
 /* body and body_file, html and html_file: the higher origin replaces the other; of one they contradict. */
 static int settle_pair(struct mail_params *p, const char *text, const char *file, struct err *e)
 {
-	enum origin a = param_origin(p, text), b = param_origin(p, file);
-	const struct param *loser = param_row(a < b ? text : file);
+	const struct param *text_row = param_row(text), *file_row = param_row(file), *loser;
+	enum origin a = p->origin[param_id(text_row)], b = p->origin[param_id(file_row)];
 
-	if (!param_has_value(p, param_row(text)) || !param_has_value(p, param_row(file)))
+	if (!param_has_value(p, text_row) || !param_has_value(p, file_row))
 		return 0;
+	loser = a < b ? text_row : file_row;
 	if (a == b)
 		return err_set(e, ERR_USAGE, "%s and %s exclude each other", text, file);
 	param_clear(p, loser);
@@ -54,10 +56,11 @@ static bool asks_to_compose(const struct mail_params *p)
  */
 static int settle_read_recipients(struct mail_params *p, struct err *e)
 {
-	bool standing = param_origin(p, "read_recipients") <= ORIGIN_ENV;
+	bool standing;
 
 	if (!p->read_recipients || p->probing)
 		return 0;
+	standing = param_origin(p, "read_recipients") <= ORIGIN_ENV;
 	if (standing && p->message_file && !mail_params_given(p, "message_file") && asks_to_compose(p)) {
 		p->body_file = p->message_file;         /* "-", by default */
 		p->message_file = NULL;
@@ -97,8 +100,9 @@ static int settle_ready_message(struct mail_params *p, struct err *e)
 }
 
 /* Descriptors that are read, each by one setting: what the one has read the other would miss. */
+enum { N_DESCRIPTORS = 65536 };         /* those that mail_params_set() takes */
 struct readers {
-	unsigned char taken[8192];      /* a bit for each that mail_params_set() takes, 0 to 65535 */
+	unsigned char *taken;           /* a bit for each; NULL until there is one */
 	const struct mail_params *p;
 	struct err *e;
 };
@@ -107,13 +111,20 @@ static int take_descriptor(struct readers *r, int fd, const char *setting)
 {
 	unsigned char bit = (unsigned char)(1U << (fd & 7));
 
-	if (fd < 0 || (size_t)fd / 8 >= sizeof(r->taken))
+	if (fd < 0 || fd >= N_DESCRIPTORS)
 		return err_set(r->e, ERR_USAGE, "%s: %d is not a descriptor", setting, fd);
+	if (!r->taken)
+		r->taken = xcalloc(N_DESCRIPTORS / 8, 1);
 	if (r->taken[fd / 8] & bit)
 		return err_set(r->e, ERR_USAGE, "%s: %s is already read by another setting", setting,
 			       fd ? "this descriptor" : "standard input");
 	r->taken[fd / 8] |= bit;
 	return 0;
+}
+
+static void readers_clear(struct readers *r)
+{
+	free(r->taken);
 }
 
 static int take_content(struct readers *r, const struct content *c, const char *setting)
@@ -173,7 +184,7 @@ static int check_descriptors(const struct mail_params *p, struct err *e)
 	const struct { const char *name; const struct secret *secret; } secrets[] = {
 		{"password", &p->server.password}, {"oauth2_token", &p->server.oauth2_token},
 	};
-	struct readers r = { .p = p, .e = e };
+	CLEANUP(readers_clear) struct readers r = { .p = p, .e = e };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		if (is_stdin_path(files[i].path) && take_descriptor(&r, 0, files[i].name) < 0)

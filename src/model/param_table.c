@@ -9,6 +9,7 @@
 #include "model/mail_params.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <string.h>
 
 #define AT(field)       .offset = offsetof(struct mail_params, field)
@@ -23,6 +24,8 @@ static const struct param_choice encodings[] = {
 	{"auto", CTE_AUTO}, {"7bit", CTE_7BIT}, {"8bit", CTE_8BIT}, {"binary", CTE_BINARY},
 	{"quoted-printable", CTE_QP}, {"base64", CTE_BASE64}, {0},
 };
+static const struct param_choice missing_words[] = { {"error", 0}, {"empty", 1}, {0} };
+static const struct param_choice unknown_words[] = { {"skip", 0}, {"retry", 1}, {0} };
 static const struct param_choice log_formats[] = { {"text", LOG_TEXT}, {"json", LOG_JSON}, {0} };
 static const struct param_choice report_formats[] = { {"text", REPORT_TEXT}, {"json", REPORT_JSON}, {0} };
 
@@ -32,6 +35,9 @@ enum { DAY = 86400 };
 enum { MAX_RCPT = 100000 };
 /* More tries than anybody waits for. */
 enum { MAX_RETRIES = 100 };
+
+/* Sessions, and messages unanswered in one: more than any server bears. */
+enum { MAX_WORKERS = 1000, MAX_WINDOW = 10000, MAX_COUNT = 1000000000 };
 
 /* What completions offer; input/personality.c reads them. */
 static const struct param_choice personalities[] = {
@@ -214,25 +220,62 @@ static const struct param table[] = {
 	 .help = "send nothing where the text is empty"},
 	{"stream", .type = PARAM_BOOL, .group = GROUP_BODY, AT(stream), .fallback = "false",
 	 .help = "send a pipe as it comes, without taking it in first"},
-	{"files_dir", .type = PARAM_STR, .flags = PARAM_FILE, .group = GROUP_BODY, AT(files_dir),
+	{"files_dir", .type = PARAM_STR, .flags = PARAM_FILE | PARAM_RUN, .group = GROUP_BODY, AT(files_dir),
 	 .arg = "DIR", .help = "open files named in JSON only beneath this directory"},
 
 	/* Output and how to run. report, verbose, quiet and dry_run may stand in a params file: they write no
 	   file. */
-	{"report", .type = PARAM_ENUM, .group = GROUP_OUTPUT, AT(report), .choices = report_formats,
+	{"report", .type = PARAM_ENUM, .flags = PARAM_RUN, .group = GROUP_OUTPUT, AT(report), .choices = report_formats,
 	 .arg = "FORMAT", .fallback = "silent on success", .help = "tell what happened to each recipient"},
-	{"dry_run", .letter = 'n', .type = PARAM_BOOL, .group = GROUP_OUTPUT, AT(dry_run),
+	{"dry_run", .letter = 'n', .type = PARAM_BOOL, .flags = PARAM_RUN, .group = GROUP_OUTPUT, AT(dry_run),
 	 .fallback = "false", .help = "compose and print, connect to nothing"},
-	{"output", .type = PARAM_STR, .flags = PARAM_FILE | PARAM_NO_JSON, .group = GROUP_OUTPUT, AT(output),
+	{"output", .type = PARAM_STR, .flags = PARAM_FILE | PARAM_NO_JSON | PARAM_RUN, .group = GROUP_OUTPUT, AT(output),
 	 .arg = "FILE", .fallback = "standard output", .help = "write the message here; implies --dry-run"},
-	{"verbose", .letter = 'v', .type = PARAM_BOOL, .group = GROUP_OUTPUT, AT(verbose),
+	{"verbose", .letter = 'v', .type = PARAM_BOOL, .flags = PARAM_RUN, .group = GROUP_OUTPUT, AT(verbose),
 	 .fallback = "false", .help = "show the conversation, secrets masked"},
-	{"quiet", .letter = 'q', .type = PARAM_BOOL, .group = GROUP_OUTPUT, AT(quiet), .fallback = "false",
+	{"quiet", .letter = 'q', .type = PARAM_BOOL, .flags = PARAM_RUN, .group = GROUP_OUTPUT, AT(quiet), .fallback = "false",
 	 .help = "no progress and no warnings"},
-	{"log", .type = PARAM_STR, .flags = PARAM_FILE | PARAM_NO_JSON, .group = GROUP_OUTPUT, AT(log),
+	{"log", .type = PARAM_STR, .flags = PARAM_FILE | PARAM_NO_JSON | PARAM_RUN, .group = GROUP_OUTPUT, AT(log),
 	 .arg = "FILE", .help = "a line for each message into this file, or to 'syslog'"},
-	{"log_format", .type = PARAM_ENUM, .flags = PARAM_NO_JSON, .group = GROUP_OUTPUT, AT(log_format),
+	{"log_format", .type = PARAM_ENUM, .flags = PARAM_NO_JSON | PARAM_RUN, .group = GROUP_OUTPUT, AT(log_format),
 	 .choices = log_formats, .arg = "FORMAT", .fallback = "text", .help = "key=value pairs, or JSON"},
+
+	/* Many messages */
+	{"batch", .type = PARAM_ACTION, .flags = PARAM_NO_JSON | PARAM_NO_ENV, .group = GROUP_BATCH, .arg = "FILE",
+	 .help = "send a message for each line, a JSON object of settings; '-' is standard input"},
+	{"data", .type = PARAM_ACTION, .flags = PARAM_NO_JSON | PARAM_NO_ENV, .group = GROUP_BATCH, .arg = "FILE",
+	 .help = "send a message for each row of CSV or JSON Lines, with {{name}} in texts filled in"},
+	{"missing", .type = PARAM_ENUM, .flags = PARAM_RUN, .group = GROUP_BATCH, AT(batch.missing),
+	 .choices = missing_words, .arg = "WHAT", .fallback = "error",
+	 .help = "what a {{name}} is that the data do not have"},
+	{"workers", .type = PARAM_UINT, .flags = PARAM_RUN, .group = GROUP_BATCH, AT(batch.workers), .min = 1,
+	 .max = MAX_WORKERS, .arg = "N", .fallback = "by need, up to 4",
+	 .help = "sessions with the server at a time"},
+	{"window", .type = PARAM_UINT, .flags = PARAM_RUN, .group = GROUP_BATCH, AT(batch.window), .min = 1,
+	 .max = MAX_WINDOW, .arg = "N", .fallback = "64",
+	 .help = "messages unanswered at most in a session, where the server offers CHUNKING"},
+	{"max_per_session", .type = PARAM_UINT, .flags = PARAM_RUN, .group = GROUP_BATCH,
+	 AT(batch.max_per_session), .min = 0, .max = MAX_COUNT, .arg = "N", .fallback = "0 (no limit)",
+	 .help = "messages in a session at most"},
+	{"max_per_second", .type = PARAM_UINT, .flags = PARAM_RUN, .group = GROUP_BATCH,
+	 AT(batch.max_per_second), .min = 0, .max = MAX_COUNT, .arg = "N", .fallback = "0 (no limit)",
+	 .help = "messages a second at most, in all sessions"},
+	{"max_per_minute", .type = PARAM_UINT, .flags = PARAM_RUN, .group = GROUP_BATCH,
+	 AT(batch.max_per_minute), .min = 0, .max = MAX_COUNT, .arg = "N", .fallback = "0 (no limit)",
+	 .help = "messages a minute at most, in all sessions"},
+	{"ordered", .type = PARAM_BOOL, .flags = PARAM_RUN, .group = GROUP_BATCH, AT(batch.ordered),
+	 .fallback = "false", .help = "results in the order of the lines"},
+	{"stop_on_error", .type = PARAM_BOOL, .flags = PARAM_RUN, .group = GROUP_BATCH, AT(batch.stop_on_error),
+	 .fallback = "false", .help = "begin no further message once one was not sent to all"},
+	{"journal", .type = PARAM_STR, .flags = PARAM_FILE | PARAM_NO_JSON | PARAM_RUN, .group = GROUP_BATCH,
+	 AT(batch.journal), .arg = "FILE", .help = "note there what was sent, for --resume"},
+	{"resume", .type = PARAM_BOOL, .flags = PARAM_NO_JSON | PARAM_RUN, .group = GROUP_BATCH, AT(batch.resume),
+	 .fallback = "false", .help = "send only what the journal does not show as sent"},
+	{"unknown", .type = PARAM_ENUM, .flags = PARAM_RUN, .group = GROUP_BATCH, AT(batch.unknown),
+	 .choices = unknown_words, .arg = "WHAT", .fallback = "skip",
+	 .help = "with --resume: what to do with messages that may have been sent"},
+
+	/* Actions */
 	{"config", .type = PARAM_ACTION, .flags = PARAM_NO_JSON, .group = GROUP_OUTPUT, .arg = "FILE",
 	 .fallback = "$XDG_CONFIG_HOME/mailchute/config.json, /etc/mailchute/config.json",
 	 .help = "read the configuration from this file; '' for none"},
@@ -261,17 +304,55 @@ const struct param *param_table(size_t *ret_count)
 	return table;
 }
 
-static bool is_word(const char *have, const char *word, size_t len)
+/* Names and aliases by open addressing: a message asks some dozens of times. Made once, then only read. */
+enum { N_SLOTS = 512 };
+static struct { const char *name; size_t len; const struct param *row; } slots[N_SLOTS];
+static pthread_once_t slots_made = PTHREAD_ONCE_INIT;
+
+_Static_assert(N_SLOTS >= 4 * PARAM_MAX && !(N_SLOTS & (N_SLOTS - 1)), "every row may have two names");
+
+/* Where the search for a name begins: its length and three of its characters tell nearly all of ours apart. */
+static size_t first_slot(const char *name, size_t len)
 {
-	return have && strlen(have) == len && !memcmp(have, word, len);
+	const unsigned char *s = (const unsigned char *)name;
+
+	return len ? (len + s[0] * 7U + s[len / 2] * 31U + s[len - 1] * 101U) & (N_SLOTS - 1) : 0;
+}
+
+/* The slot of a name, or the free one where it would be. */
+static size_t find_slot(const char *name, size_t len)
+{
+	size_t at = first_slot(name, len);
+
+	while (slots[at].name && (slots[at].len != len || memcmp(slots[at].name, name, len)))
+		at = (at + 1) & (N_SLOTS - 1);
+	return at;
+}
+
+static void add_name(const char *name, const struct param *row)
+{
+	size_t len = strlen(name), at = find_slot(name, len);
+
+	if (slots[at].name)
+		return;
+	slots[at].name = name;
+	slots[at].len = len;
+	slots[at].row = row;
+}
+
+static void make_slots(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		add_name(table[i].name, &table[i]);
+		if (table[i].alias)
+			add_name(table[i].alias, &table[i]);
+	}
 }
 
 const struct param *param_by_name(const char *name, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (is_word(table[i].name, name, len) || is_word(table[i].alias, name, len))
-			return &table[i];
-	return NULL;
+	pthread_once(&slots_made, make_slots);
+	return slots[find_slot(name, len)].row;
 }
 
 const struct param *param_row(const char *name)

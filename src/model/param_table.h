@@ -43,9 +43,10 @@ enum param_flags {
 	 * beside them, and for no other: mail_params_finish() drops them where a higher origin names another.
 	 */
 	PARAM_BOUND    = 1 << 7,
+	PARAM_RUN      = 1 << 8,        /* how the whole runs: no line of a batch may say it */
 };
 
-enum param_group { GROUP_SERVER, GROUP_ENVELOPE, GROUP_HEADERS, GROUP_BODY, GROUP_OUTPUT };
+enum param_group { GROUP_SERVER, GROUP_ENVELOPE, GROUP_HEADERS, GROUP_BODY, GROUP_OUTPUT, GROUP_BATCH };
 
 struct param_choice { const char *word; int value; };
 
@@ -64,7 +65,7 @@ struct param {
 	const char *help;               /* one line, lower case, no full stop */
 };
 
-enum { PARAM_MAX = 96, PARAM_NAME_ROOM = 32 };
+enum { PARAM_MAX = 112, PARAM_NAME_ROOM = 32 };
 
 const struct param *param_table(size_t *ret_count);     /* in the order of --help */
 /* By name or alias; NULL: unknown. */

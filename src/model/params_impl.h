@@ -31,7 +31,11 @@ static inline void *param_field(const struct mail_params *p, const struct param 
 	return (char *)p + which->offset;
 }
 
-/* Release the field of @which and make it empty. */
+/* Nothing that would have to be copied or released is in a @field of the type of @which. */
+bool field_is_bare(const struct param *which, const void *field);
+/* Release a field of the type of @which and make it empty. */
+void field_clear(const struct param *which, void *field);
+/* The same of that in @p. */
 void param_clear(struct mail_params *p, const struct param *which);
 /* The setting is its default again, set by nobody. */
 void param_reset(struct mail_params *p, const struct param *which);

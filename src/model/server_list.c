@@ -70,7 +70,7 @@ static bool port_read(const char *s, size_t len, unsigned *ret)
 /* An IPv6 address without brackets: then its colons are not before a port. */
 static bool looks_like_v6(const char *s)
 {
-	return strspn(s, "0123456789abcdefABCDEF:.") == strlen(s) && strchr(s, ':') != strrchr(s, ':');
+	return strchr(s, ':') != strrchr(s, ':') && !s[strspn(s, "0123456789abcdefABCDEF:.")];
 }
 
 /* "host", "host:port", "[v6]", "[v6]:port", "v6". NULL, or what is wrong. */
@@ -107,12 +107,12 @@ static const char *authority_read(struct server_text *st, const char *s)
 /* The length of "scheme" where the text begins with "scheme:" and that is no host before a port; else 0. */
 static size_t scheme_length(const char *text)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	static const char others[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-";
-	size_t len = strspn(text, others);
+	size_t len = 0;
 
-	if (!len || text[len] != ':' || !strchr(letters, text[0]) || is_digit(text[len + 1]) ||
-	    looks_like_v6(text))
+	while (is_letter(text[len]) || is_digit(text[len]) || text[len] == '+' || text[len] == '.' ||
+	       text[len] == '-')
+		len++;
+	if (text[len] != ':' || !is_letter(text[0]) || is_digit(text[len + 1]) || looks_like_v6(text))
 		return 0;
 	return len;
 }

@@ -10,13 +10,16 @@
 
 #include "base/base.h"
 
-enum value_type { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_STR, VALUE_LIST, VALUE_OBJECT, VALUE_TEXT };
+enum value_type {
+	VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_STR, VALUE_LIST, VALUE_OBJECT, VALUE_TEXT,
+	VALUE_NUMBER,                   /* of data rows only: str is the number as it was written */
+};
 
 struct value {
 	enum value_type type;
 	bool boolean;
 	int64_t number;
-	char *str;                      /* STR, TEXT: NUL-ended; STR is valid UTF-8 without NUL */
+	char *str;                      /* STR, TEXT, NUMBER: NUL-ended; STR is valid UTF-8 without NUL */
 	size_t len;
 	char *key;                      /* its name where the parent is an object, else NULL */
 	unsigned line, column;          /* of its first character in the JSON text, 1-based; 0: no text */

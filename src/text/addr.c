@@ -53,6 +53,12 @@ static bool is_utf8_atext(char c)
 	return is_atext(c) || is_high(c);
 }
 
+/* Of a word of a phrase, where dots are taken too. */
+static bool is_word_char(char c)
+{
+	return is_utf8_atext(c) || c == '.';
+}
+
 /* Letters, digits, hyphen, and what may be part of a U-label. */
 static bool is_label(char c)
 {
@@ -123,6 +129,21 @@ static int keep_char(struct scan *s, struct buf *out)
 		return -1;
 	if (buf_add(out, s->at, n) < 0)
 		return fail(s, "too long");
+	s->at += n;
+	return 0;
+}
+
+/* The character at the place, which @is_part takes, and the ASCII ones behind it that it takes too go to @out. */
+static int keep_part(struct scan *s, struct buf *out, bool (*is_part)(char c))
+{
+	size_t most = out->max - out->len, n = 0;
+
+	if (most > (size_t)(s->end - s->at))
+		most = (size_t)(s->end - s->at);
+	while (n < most && !is_high(s->at[n]) && is_part(s->at[n]))
+		n++;
+	if (!n || buf_add(out, s->at, n) < 0)
+		return keep_char(s, out);
 	s->at += n;
 	return 0;
 }
@@ -200,7 +221,7 @@ static int dotted(struct scan *s, struct buf *out, bool (*is_part)(char c))
 		if (*s->at == '.' && part_missing)
 			return fail(s, "nothing before the dot");
 		part_missing = *s->at == '.';
-		if (keep_char(s, out) < 0)
+		if ((part_missing ? keep_char(s, out) : keep_part(s, out, is_part)) < 0)
 			return -1;
 	}
 	if (!part_missing)
@@ -223,8 +244,8 @@ static int phrase(struct scan *s, struct buf *out)
 			if (quoted_string(s, out) < 0)
 				return -1;
 		} else {
-			while (!ended(s) && (is_utf8_atext(*s->at) || *s->at == '.'))
-				if (keep_char(s, out) < 0)
+			while (!ended(s) && is_word_char(*s->at))
+				if (keep_part(s, out, is_word_char) < 0)
 					return -1;
 		}
 		if (skip_cfws(s, &gap) < 0)
@@ -306,6 +327,9 @@ static const char *label_check(const char *label, size_t len, bool underscore)
 	if (label[0] == '-' || label[len - 1] == '-')
 		return "a label of a domain begins or ends with a hyphen";
 	for (size_t at = 0, n; at < len; at += n) {
+		n = 1;
+		if (!is_high(label[at]) && is_label(label[at]))
+			continue;
 		n = utf8_decode(label + at, len - at, &cp);
 		if (!n)
 			return "a domain that is not valid UTF-8";
@@ -346,6 +370,10 @@ static int name_to_ascii(char **ret, const char *name, size_t len, bool undersco
 
 	if (why)
 		return err_set(e, ERR_DATA, "%s", why);
+	if (ascii_only(name, len)) {
+		*ret = xmemdup0(name, len);
+		return 0;
+	}
 	if (idn_to_ascii(&ascii, name, len, e) < 0)
 		return -1;
 	why = name_check(ascii, strlen(ascii), underscore);
@@ -622,7 +650,7 @@ static int local_wire(const char *local, struct buf *out, struct err *e)
 
 	if (local_wire_len(local) > LOCAL_MAX)
 		return err_set(e, ERR_DATA, "a local part over 64 octets");
-	for (size_t at = 0, n, len = strlen(local); at < len; at += n) {
+	for (size_t len = strlen(local), at = printable_run(local, len), n; at < len; at += n) {
 		n = utf8_decode(local + at, len - at, &cp);
 		if (!n)
 			return err_set(e, ERR_DATA, "a local part that is not valid UTF-8");
@@ -751,29 +779,39 @@ static int word_fail(const char *what, const char *text, size_t len, struct err 
 	return err_wrap(e, "%s '%s'", what, shown);
 }
 
-/* An IP address, with @brackets around IPv6 taken off: *ret is it in its normal spelling. */
-static bool ip_parse(char **ret, const char *text, size_t len)
+/* An IP address, with brackets around IPv6 taken off; its family, or 0: it is none. */
+static int ip_read(unsigned char raw[16], const char *text, size_t len)
 {
-	char inner[64], shown[INET6_ADDRSTRLEN];
-	unsigned char raw[16];
 	bool brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
-	int family = AF_INET6;
+	int family;
+	char inner[64];
 
 	if (brackets) {
 		text++;
 		len -= 2;
 	}
 	if (len >= sizeof(inner) || memchr(text, '\0', len))
-		return false;
+		return 0;
 	memcpy(inner, text, len);
 	inner[len] = '\0';
-	if (inet_pton(AF_INET6, inner, raw) != 1) {
-		family = AF_INET;
-		if (brackets || inet_pton(AF_INET, inner, raw) != 1)
-			return false;
-	}
-	*ret = xstrdup(inet_ntop(family, raw, shown, sizeof(shown)));
-	return true;
+	family = strchr(inner, ':') ? AF_INET6 : AF_INET;
+	if (family == AF_INET && brackets)
+		return 0;
+	return inet_pton(family, inner, raw) == 1 ? family : 0;
+}
+
+/* *ret is the address in its normal spelling. */
+static bool ip_parse(char **ret, const char *text, size_t len)
+{
+	char shown[INET6_ADDRSTRLEN];
+	unsigned char raw[16];
+	int family = ip_read(raw, text, len);
+
+	if (family == AF_INET)
+		*ret = xmemdup0(text, len);     /* inet_pton() takes no other */
+	else if (family)
+		*ret = xstrdup(inet_ntop(family, raw, shown, sizeof(shown)));
+	return family;
 }
 
 /*
@@ -844,11 +882,14 @@ int xtext_add(struct buf *out, const char *s, size_t len)
 
 bool host_is_loopback(const char *host)
 {
-	CLEANUP(freep) char *ip = NULL;
+	static const unsigned char one[16] = { [15] = 1 }, mapped[13] = { [10] = 0xff, 0xff, 127 };
+	unsigned char raw[16];
+	int family;
 
 	if (!strcasecmp(host, "localhost"))
 		return true;
-	if (!ip_parse(&ip, host, strlen(host)))
-		return false;
-	return !strncmp(ip, "127.", 4) || !strcmp(ip, "::1") || !strncmp(ip, "::ffff:127.", 11);
+	family = ip_read(raw, host, strlen(host));
+	if (family == AF_INET)
+		return raw[0] == 127;
+	return family && (!memcmp(raw, one, sizeof(one)) || !memcmp(raw, mapped, sizeof(mapped)));
 }

@@ -10,11 +10,21 @@
 /* RFC 5322, 3.2.3. */
 static inline bool is_atext(char c)
 {
-	return is_letter(c) || is_digit(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+	switch (c) {
+	case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+': case '-': case '/':
+	case '=': case '?': case '^': case '_': case '`': case '{': case '|': case '}': case '~':
+		return true;
+	}
+	return is_letter(c) || is_digit(c);
 }
 
 /* RFC 2045, 5.1: token. */
 static inline bool is_token_char(char c)
 {
-	return c > ' ' && c < 127 && !strchr("()<>@,;:\\\"/[]?=", c);
+	switch (c) {
+	case '(': case ')': case '<': case '>': case '@': case ',': case ';': case ':': case '\\': case '"':
+	case '/': case '[': case ']': case '?': case '=':
+		return false;
+	}
+	return c > ' ' && c < 127;
 }

@@ -11,7 +11,7 @@
 #include "base/xalloc.h"
 #include "text/chars.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -117,7 +117,7 @@ int zone_check(const char *zone, struct err *e)
 }
 
 /* The local zone's offset in whole minutes at @unix_s; UTC where TZ says something that no Date field can. */
-static int local_offset(int64_t unix_s)
+static int ask_local_offset(int64_t unix_s)
 {
 	time_t t = (time_t)unix_s;
 	struct tm tm;
@@ -132,8 +132,44 @@ static int local_offset(int64_t unix_s)
 	return (int)(s / 60);
 }
 
+/*
+ * The same, asked once a second: without TZ the C library looks at /etc/localtime each time. A long TZ, which is
+ * a path, is not remembered.
+ */
+static int local_offset(int64_t unix_s)
+{
+	static _Thread_local struct { bool known; int64_t unix_s; char tz[64]; int min; } last;
+	const char *tz = getenv("TZ");
+
+	if (!tz)
+		tz = "/etc/localtime";  /* which it means */
+	if (last.known && last.unix_s == unix_s && !strcmp(last.tz, tz))
+		return last.min;
+	last.min = ask_local_offset(unix_s);
+	last.unix_s = unix_s;
+	last.known = strlen(tz) < sizeof(last.tz);
+	if (last.known)
+		strcpy(last.tz, tz);
+	return last.min;
+}
+
+/* @width digits of @n at @at; gives what is behind them. */
+static char *put_digits(char *at, unsigned n, size_t width)
+{
+	for (size_t i = width; i; i--, n /= 10)
+		at[i - 1] = (char)('0' + n % 10);
+	return at + width;
+}
+
+/* A word of three letters and what is behind it. */
+static char *put_word(char *at, const char word[4], const char *behind)
+{
+	return stpcpy(stpcpy(at, word), behind);
+}
+
 int date_format(char out[40], int64_t unix_s, const char *zone, struct err *e)
 {
+	char *at = out;
 	struct civil c;
 	bool west;
 	int min = 0;
@@ -152,11 +188,21 @@ int date_format(char out[40], int64_t unix_s, const char *zone, struct err *e)
 	/* "-0000" says that the local zone is not known (RFC 5322, 3.3); whoever gave it meant that. */
 	west = min < 0 || (zone && zone[0] == '-');
 	min = min < 0 ? -min : min;
-	snprintf(out, 40, "%s, %02u %s %04u %02u:%02u:%02u %c%02u%02u",
-		 day_names[weekday(civil_days(c.year, c.month, c.day))], (unsigned)c.day % 100,
-		 month_names[c.month - 1], (unsigned)c.year % 10000, (unsigned)c.hour % 100,
-		 (unsigned)c.minute % 100, (unsigned)c.second % 100, west ? '-' : '+',
-		 (unsigned)min / 60 % 100, (unsigned)min % 60);
+	at = put_word(at, day_names[weekday(civil_days(c.year, c.month, c.day))], ", ");
+	at = put_digits(at, (unsigned)c.day, 2);
+	*at++ = ' ';
+	at = put_word(at, month_names[c.month - 1], " ");
+	at = put_digits(at, (unsigned)c.year, 4);
+	*at++ = ' ';
+	at = put_digits(at, (unsigned)c.hour, 2);
+	*at++ = ':';
+	at = put_digits(at, (unsigned)c.minute, 2);
+	*at++ = ':';
+	at = put_digits(at, (unsigned)c.second, 2);
+	at = stpcpy(at, west ? " -" : " +");
+	at = put_digits(at, (unsigned)min / 60, 2);
+	at = put_digits(at, (unsigned)min % 60, 2);
+	*at = '\0';
 	return 0;
 }
 
@@ -439,7 +485,7 @@ static void base36(char out[14], uint64_t n)
 
 char *message_id_make(const struct sysinfo *sys, const char *domain)
 {
-	char when[14], first[14], second[14];
+	char when[14], first[14], second[14], *id, *at;
 	int64_t now = sys->now_s();
 	uint64_t bits[2];
 
@@ -450,7 +496,11 @@ char *message_id_make(const struct sysinfo *sys, const char *domain)
 	if (!domain || strlen(domain) > ID_DOMAIN_MAX || !is_dot_atom(domain, strlen(domain)))
 		domain = "mailchute.invalid";
 	/* Seven digits of base 36 tell the time until 4453; the later ones just follow. */
-	return xasprintf("<%s.%s%s@%s>", when + (now < 78364164096 ? 6 : 4), first, second, domain);
+	at = id = xmalloc(sizeof("<.@>") + 3 * sizeof(when) + strlen(domain));
+	at = stpcpy(stpcpy(at, "<"), when + (now < 78364164096 ? 6 : 4));
+	at = stpcpy(stpcpy(stpcpy(at, "."), first), second);
+	stpcpy(stpcpy(stpcpy(at, "@"), domain), ">");
+	return id;
 }
 
 /* NULL, or what is wrong with the one identifier. */

@@ -121,19 +121,28 @@ static int (*const steps[])(struct codec_state *, struct codec_io *, struct err 
 	[CTE_BINARY] = identity_step, [CTE_QP] = qp_step, [CTE_BASE64] = base64_step,
 };
 
-enum { IN_SIZE = 65536 };
+enum { IN_LEAST = 1024 - 8, IN_MOST = 65536 };
 
 struct encoder {
 	struct source source;
 	struct source *under;           /* owned */
 	int64_t size;                   /* what the caller knew, or -1 */
 	struct codec_state start, st;
-	char *in;                       /* IN_SIZE octets, only between the first read and the end */
-	size_t in_at, in_len;
+	char *in;                       /* only between the first read and the end */
+	size_t in_size, in_at, in_len;
 	bool under_ended, ended;
 	char out[CODEC_ROOM];           /* for readers with less room than a step needs */
 	size_t out_at, out_len;
 };
+
+/* Large pieces of what is large, or of unknown size. */
+static void encoder_room(struct encoder *c)
+{
+	int64_t size = source_size(c->under);
+
+	c->in_size = size < 0 || size > IN_MOST ? IN_MOST : size < IN_LEAST ? IN_LEAST : (size_t)size;
+	c->in = xmalloc(c->in_size);
+}
 
 /* What the codec left, and more behind it. */
 static int encoder_fill(struct encoder *c, struct err *e)
@@ -143,7 +152,7 @@ static int encoder_fill(struct encoder *c, struct err *e)
 	memmove(c->in, c->in + c->in_at, left);
 	c->in_at = 0;
 	c->in_len = left;
-	if (source_read(c->under, c->in + left, IN_SIZE - left, &n, e) < 0)
+	if (source_read(c->under, c->in + left, c->in_size - left, &n, e) < 0)
 		return -1;
 	c->in_len += n;
 	c->under_ended = !n;
@@ -155,7 +164,7 @@ static int encoder_step(struct encoder *c, char *out, size_t cap, size_t *ret_ma
 {
 	*ret_made = 0;
 	if (!c->in && !c->ended)
-		c->in = xmalloc(IN_SIZE);
+		encoder_room(c);
 	while (!c->ended) {
 		struct codec_io io = {
 			.in = c->in + c->in_at, .in_len = c->in_len - c->in_at, .final = c->under_ended,

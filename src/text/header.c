@@ -54,8 +54,9 @@ static const struct { const char *name; enum field_kind kind; } registry[] = {
 
 enum field_kind field_kind(const char *name)
 {
+	/* the first letter tells most of them apart, and is cheap to ask; case is a bit of it */
 	for (size_t i = 0; i < ARRAY_SIZE(registry); i++)
-		if (!strcasecmp(registry[i].name, name))
+		if (!((registry[i].name[0] ^ name[0]) & ~0x20) && !strcasecmp(registry[i].name, name))
 			return registry[i].kind;
 	return FIELD_UNSTRUCTURED;
 }
@@ -260,11 +261,31 @@ static int put_unstructured(struct buf *out, const char *name, struct span value
 	return line_end(&l, e);
 }
 
+/*
+ * What most fields are: printable ASCII, for which one line has room and nothing is to be decided. False: nothing
+ * was put.
+ */
+static bool put_short(struct buf *out, const char *name, struct span value)
+{
+	size_t len = strlen(name);
+
+	if (len + 2 + value.len > FOLD_AT || printable_run(value.at, value.len) < value.len ||
+	    blank_run(value.at, value.len) == value.len || buf_reserve(out, len + 2 + value.len + 2) < 0)
+		return false;
+	return buf_add(out, name, len) == 0 && buf_add(out, ": ", 2) == 0 &&
+	       buf_add(out, value.at, value.len) == 0 && buf_add(out, "\r\n", 2) == 0;
+}
+
 int header_text(struct buf *out, const char *name, const char *utf8, struct err *e)
 {
 	struct span v = { utf8, strlen(utf8) };
 
-	if (field_name_check(name, strlen(name), e) < 0 || header_check(name, utf8, v.len, e) < 0)
+	if (field_name_check(name, strlen(name), e) < 0)
+		return -1;
+	if (!looks_encoded(utf8, v.len) && !(v.len && (is_blank(utf8[0]) || is_blank(utf8[v.len - 1]))) &&
+	    put_short(out, name, v))
+		return 0;
+	if (header_check(name, utf8, v.len, e) < 0)
 		return -1;
 	if (ascii_only(utf8, v.len) && find_control(utf8, v.len) == v.len && !looks_encoded(utf8, v.len) &&
 	    !(v.len && (is_blank(utf8[0]) || is_blank(utf8[v.len - 1]))) && raw_fits(name, utf8, v.len))
@@ -456,11 +477,16 @@ static int put_addresses(struct buf *out, const char *name, struct span value, s
 int header_raw(struct buf *out, const char *name, const char *utf8, struct err *e)
 {
 	struct span v = { utf8, strlen(utf8) };
-	enum field_kind kind = field_kind(name);
+	enum field_kind kind;
 	bool ascii, fits;
 
-	if (field_name_check(name, strlen(name), e) < 0 || header_check(name, utf8, v.len, e) < 0)
+	if (field_name_check(name, strlen(name), e) < 0)
 		return -1;
+	if (put_short(out, name, v))
+		return 0;
+	if (header_check(name, utf8, v.len, e) < 0)
+		return -1;
+	kind = field_kind(name);
 	ascii = ascii_only(utf8, v.len);
 	if (kind != FIELD_UNSTRUCTURED && find_control(utf8, v.len) < v.len)
 		return err_set(e, ERR_DATA, "%s has a control character at octet %zu", name,

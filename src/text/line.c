@@ -17,9 +17,11 @@ size_t find_control(const char *s, size_t len)
 {
 	size_t i = 0;
 
-	while (i < len && ((unsigned char)s[i] >= ' ' || s[i] == '\t') && s[i] != 127)
-		i++;
-	return i;
+	for (;; i++) {
+		i += printable_run(s + i, len - i);
+		if (i == len || (!(s[i] & 0x80) && s[i] != '\t'))
+			return i;
+	}
 }
 
 int header_check(const char *what, const char *utf8, size_t len, struct err *e)

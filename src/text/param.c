@@ -47,7 +47,7 @@ static bool is_token(const char *s)
 /* RFC 2231 attribute-char: what an extended value has as itself. */
 static bool is_attribute_char(char c)
 {
-	return is_token_char(c) && !strchr("*'%", c);
+	return is_token_char(c) && c != '*' && c != '\'' && c != '%';
 }
 
 /* What needs no quotes. A token may have "*", "'" and "%" too, but some readers take them for RFC 2231's. */
@@ -122,7 +122,8 @@ static void put_param(struct header_line *l, const char *name, const char *mark,
 {
 	CLEANUP(buf_clear) struct buf whole = BUF_INIT(LINE_MOST);
 
-	if (buf_addf(&whole, "%s%s=", name, mark) < 0 || buf_add(&whole, text, len) < 0)
+	if (buf_adds(&whole, name) < 0 || buf_adds(&whole, mark) < 0 || buf_adds(&whole, "=") < 0 ||
+	    buf_add(&whole, text, len) < 0)
 		l->full = true;
 	line_put(l, ";", 1);
 	line_piece(l, SPACE, (struct span){ whole.data, whole.len }, 1);

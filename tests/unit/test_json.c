@@ -135,7 +135,7 @@ static void print(struct buf *out, const struct value *root)
 		case VALUE_NULL: json_null(&j, key); break;
 		case VALUE_BOOL: json_bool(&j, key, v->boolean); break;
 		case VALUE_INT: json_int(&j, key, v->number); break;
-		case VALUE_STR: case VALUE_TEXT: json_strn(&j, key, v->str, v->len); break;
+		case VALUE_STR: case VALUE_NUMBER: case VALUE_TEXT: json_strn(&j, key, v->str, v->len); break;
 		case VALUE_LIST: json_open(&j, key, '['); break;
 		case VALUE_OBJECT: json_open(&j, key, '{'); break;
 		}

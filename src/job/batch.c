@@ -1,0 +1,648 @@
+/*
+ * Many messages: the beginning, the reader thread, the settling of results, the end. See batch.h; pool.h says which
+ * file does what.
+ */
+
+#include "job/pool.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/sys.h"
+#include "base/xalloc.h"
+#include "input/csv.h"
+#include "input/secret.h"
+#include "job/merge.h"
+#include "job/prepare.h"
+#include "mime/ready.h"
+#include "model/params_impl.h"
+#include "net/outlet.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	WORKERS_AUTO = 4,               /* sessions that any server bears, where nobody said how many */
+	BACKLOG = 64, SPAWN_MS = 100,   /* by need: so many rows wait, and the last worker had its time to begin */
+	LIMIT_MS = 10000,               /* a server that had no room is asked again for a further session after that */
+	TICK_MS = 100, PROGRESS_MS = 250,
+	MARKS_MAX = 64 << 20, RECORDS_MAX = 256 << 20,
+	EXIT_PARTIAL = 1, EXIT_UNKNOWN = 2,
+};
+
+/* ---- the reader ---- */
+
+struct reader {
+	struct pool *pool;
+	struct rows *rows;
+	pthread_t thread;
+	int wake_fd;
+	struct err e;                   /* under the pool's lock, once input_end is set */
+	bool failed;
+};
+
+/* Room for one more. False: nobody wants any. Under the lock. */
+static bool wait_for_room(struct pool *p, unsigned long long seq)
+{
+	bool ordered = p->defaults->batch.ordered;
+
+	while (!p->stop && (p->n_rows == ROWS_WAITING || p->row_octets > ROW_OCTETS_WAITING ||
+			    (ordered && seq >= p->next_seq + ORDER_ROOM)))
+		pthread_cond_wait(&p->for_reader, &p->lock);
+	return !p->stop;
+}
+
+static void wake_for_row(struct pool *p)
+{
+	for (struct worker *w = p->workers; w; w = w->next)
+		if (w->waiting) {
+			const uint64_t one = 1;
+
+			w->waiting = false;
+			if (write(w->wake_fd, &one, sizeof(one)) < 0)
+				return;
+			return;
+		}
+	if (p->n_workers < p->limit)
+		pthread_cond_signal(&p->for_settler);
+}
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+	struct pool *p = r->pool;
+	unsigned long long seq = 0;
+	struct row row;
+	int rc = 1;
+
+	while (rc == 1) {
+		rc = rows_next(r->rows, r->wake_fd, &row, &r->e);
+		if (rc != 1)
+			break;
+		pthread_mutex_lock(&p->lock);
+		if (wait_for_room(p, seq)) {
+			p->row[(p->first_row + p->n_rows++) % ROWS_WAITING] = (struct waiting_row){ row, seq++ };
+			p->row_octets += row.len;
+			wake_for_row(p);
+		} else {
+			free(row.text);
+			rc = 2;
+		}
+		pthread_mutex_unlock(&p->lock);
+	}
+	pthread_mutex_lock(&p->lock);
+	r->failed = rc < 0;
+	p->input_end = true;
+	crew_wake_all(p);
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* ---- workers come and go ---- */
+
+/* With our signals blocked: they are the main thread's. */
+static int start_thread(pthread_t *ret, void *(*run)(void *), void *arg, struct err *e)
+{
+	sigset_t ours, before;
+	int r;
+
+	sigfillset(&ours);
+	pthread_sigmask(SIG_SETMASK, &ours, &before);
+	r = pthread_create(ret, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r ? err_sys(e, ERR_OS, r, "cannot start a thread") : 0;
+}
+
+/* One more. Under the lock. False: it cannot be had, and those that are there must do. */
+static bool spawn(struct pool *p, unsigned number)
+{
+	CLEANUP(err_clear) struct err ignored = ERR_INIT;
+	struct worker *w = xcalloc(1, sizeof(*w));
+
+	w->pool = p;
+	w->number = number;
+	w->marks = (struct buf)BUF_INIT(MARKS_MAX);
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->spawned_ms = io_now_ms();
+	if (w->wake_fd < 0 || start_thread(&w->thread, worker_main, w, &ignored) < 0) {
+		if (w->wake_fd >= 0)
+			close(w->wake_fd);
+		free(w);
+		p->limit = p->n_workers;
+		p->limit_ms = p->spawned_ms;
+		return false;
+	}
+	w->next = p->workers;
+	p->workers = w;
+	p->n_workers++;
+	return true;
+}
+
+static bool any_waiting(const struct pool *p)
+{
+	for (const struct worker *w = p->workers; w; w = w->next)
+		if (w->waiting)
+			return true;
+	return false;
+}
+
+/* As many as there is work for. Under the lock. */
+static void adjust_workers(struct pool *p)
+{
+	int64_t now = io_now_ms();
+
+	if (p->limit < p->workers_most && now - p->limit_ms > LIMIT_MS) {
+		p->limit++;
+		p->limit_ms = now;
+	}
+	while (!p->stop && p->n_workers < p->limit && p->n_rows + p->again.n) {
+		bool by_need = p->n_rows >= BACKLOG && now - p->spawned_ms >= SPAWN_MS;
+
+		if (p->n_workers && any_waiting(p))
+			return;
+		if (p->n_workers && !p->workers_given && !by_need)
+			return;
+		if (p->workers_given && p->n_workers >= p->n_rows + p->again.n && p->n_workers)
+			return;
+		if (!spawn(p, p->n_workers))
+			return;
+	}
+}
+
+static void reap(struct pool *p, bool all)
+{
+	for (struct worker **at = &p->workers; *at;) {
+		struct worker *w = *at;
+
+		pthread_mutex_lock(&p->lock);
+		if (!all && !w->gone) {
+			pthread_mutex_unlock(&p->lock);
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		pthread_mutex_unlock(&p->lock);
+		pthread_join(w->thread, NULL);
+		close(w->wake_fd);
+		free(w);
+	}
+}
+
+/* ---- settling ---- */
+
+struct settling {
+	struct pool *pool;
+	struct rows *rows;
+	struct batch_counts *counts;
+	struct parcel **order;          /* ring of ORDER_ROOM, with `ordered` */
+	struct buf records;
+	int first_exit;                 /* of the first message that was not sent to all */
+	bool any_sent, any_not, any_unknown, any_deferred;
+	struct err *e;
+};
+
+static void count(struct settling *s, const struct parcel *x)
+{
+	struct batch_counts *c = s->counts;
+	const struct { const char *name; unsigned long long *n; } names[] = {
+		{"sent", &c->sent}, {"partial", &c->partial}, {"deferred", &c->deferred},
+		{"rejected", &c->rejected}, {"unknown", &c->unknown}, {"error", &c->error},
+		{"composed", &c->composed}, {"skipped", &c->composed},
+	};
+	const char *result = report_result_name(&x->report);
+	int exit = report_exit_code(&x->report);
+
+	c->messages++;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(names[i].name, result))
+			++*names[i].n;
+	for (size_t i = 0; i < x->report.n_rcpt; i++) {
+		c->recipients++;
+		c->recipients_accepted += x->report.rcpt[i].state == RCPT_ACCEPTED;
+	}
+	s->any_sent |= exit == EX_OK || exit == EXIT_PARTIAL;
+	if (exit == EX_OK)
+		return;
+	s->any_not = true;
+	s->any_unknown |= exit == EXIT_UNKNOWN;
+	s->any_deferred |= exit == EX_TEMPFAIL;
+	if (!s->first_exit)
+		s->first_exit = exit;
+}
+
+/* Of many as of the recipients of one: interface.md's rules, a message for a recipient. */
+static int exit_code(const struct settling *s)
+{
+	if (!s->any_not)
+		return EX_OK;
+	if (s->any_sent)
+		return EXIT_PARTIAL;
+	if (s->any_unknown)
+		return EXIT_UNKNOWN;
+	return s->any_deferred ? EX_TEMPFAIL : s->first_exit;
+}
+
+/* Before anybody hears of it, it is on the disk. */
+static int keep_records(struct settling *s, const struct parcel *list)
+{
+	struct pool *p = s->pool;
+
+	if (!p->journal)
+		return 0;
+	for (const struct parcel *x = list; x; x = x->next) {
+		if (x->skipped || x->from_journal || x->report.dry_run)
+			continue;
+		if (journal_put_done(&s->records, x->line, &x->key, x->id, &x->report, &x->past) < 0)
+			return err_set(s->e, ERR_SOFTWARE, "more records than expected");
+		if (s->records.len > RECORDS_MAX / 2) {
+			if (journal_write(p->journal, &s->records, s->e) < 0)
+				return -1;
+			buf_reset(&s->records);
+		}
+	}
+	if (s->records.len && journal_write(p->journal, &s->records, s->e) < 0)
+		return -1;
+	buf_reset(&s->records);
+	return journal_sync(p->journal, s->e);
+}
+
+static void stop(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	crew_wake_all(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void fail_hasty(struct pool *p, const struct parcel *x)
+{
+	if (!p->defaults->batch.stop_on_error || !report_exit_code(&x->report))
+		return;
+	pthread_mutex_lock(&p->lock);
+	if (!p->stopped_by)
+		p->stopped_by = x->line;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void tell(struct settling *s, struct parcel *x)
+{
+	const struct batch_result r = { .line = x->line, .id = x->id, .report = &x->report, .params = x->p,
+					.from_journal = x->from_journal };
+
+	if (x->skipped) {
+		s->counts->skipped++;
+		s->any_sent = true;
+	} else {
+		count(s, x);
+		if (s->pool->hooks->settled(s->pool->hooks->ctx, &r) < 0)
+			stop(s->pool);
+		fail_hasty(s->pool, x);
+	}
+	parcel_free(x);
+}
+
+/* In the order of the lines: who comes early waits. */
+static void tell_in_order(struct settling *s, struct parcel *x)
+{
+	struct pool *p = s->pool;
+	unsigned long long next = p->next_seq;
+
+	s->order[x->seq % ORDER_ROOM] = x;
+	while ((x = s->order[next % ORDER_ROOM])) {
+		s->order[next++ % ORDER_ROOM] = NULL;
+		tell(s, x);
+	}
+	pthread_mutex_lock(&p->lock);
+	p->next_seq = next;
+	pthread_cond_signal(&p->for_reader);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void tell_all(struct settling *s, struct parcel *list)
+{
+	while (list) {
+		struct parcel *x = list;
+
+		list = x->next;
+		if (s->order)
+			tell_in_order(s, x);
+		else
+			tell(s, x);
+	}
+	if (s->pool->hooks->flush(s->pool->hooks->ctx) < 0)
+		stop(s->pool);
+}
+
+static void note_counts(struct settling *s)
+{
+	struct batch_counts *c = s->counts;
+
+	c->taken = rows_taken(s->rows);
+	c->size = rows_size(s->rows);
+	c->elapsed_ms = io_now_ms() - s->pool->started_ms;
+	c->workers = s->pool->n_workers;
+}
+
+static void abstime(struct timespec *ret, int ms)
+{
+	clock_gettime(CLOCK_REALTIME, ret);
+	ret->tv_nsec += (long)ms * 1000000;
+	ret->tv_sec += ret->tv_nsec / 1000000000;
+	ret->tv_nsec %= 1000000000;
+}
+
+/* Rows and parcels that nobody will begin. Under the lock. */
+static void drop_rest(struct settling *s, struct parcel **ret)
+{
+	struct pool *p = s->pool;
+
+	while (p->n_rows) {
+		free(p->row[p->first_row].row.text);
+		p->first_row = (p->first_row + 1) % ROWS_WAITING;
+		p->n_rows--;
+		s->counts->unread++;
+	}
+	*ret = p->again.first;
+	parcels_init(&p->again);
+}
+
+/* Until everything that was read is settled. -1: the journal failed. */
+static int settle_all(struct settling *s)
+{
+	struct pool *p = s->pool;
+	int64_t told_ms = p->started_ms;
+	int rc = 0;
+
+	for (bool finished = false; !finished;) {
+		struct parcel *list, *dropped = NULL;
+		struct timespec until;
+
+		abstime(&until, TICK_MS);
+		pthread_mutex_lock(&p->lock);
+		adjust_workers(p);
+		if (!p->done.n && !crew_finished(p))
+			pthread_cond_timedwait(&p->for_settler, &p->lock, &until);
+		if (io_signal_heard || io_now_ms() >= p->deadline_ms)
+			p->stop = true;
+		if (p->stop) {
+			drop_rest(s, &dropped);
+			crew_wake_all(p);
+		}
+		list = p->done.first;
+		parcels_init(&p->done);
+		pthread_cond_broadcast(&p->for_results);
+		note_counts(s);
+		pthread_mutex_unlock(&p->lock);
+		while (dropped) {
+			struct parcel *x = dropped;
+			const struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL };
+
+			dropped = x->next;
+			parcel_close(x, &rest);
+			x->next = list;
+			list = x;
+		}
+		if (rc == 0 && list && keep_records(s, list) < 0) {
+			rc = -1;
+			stop(p);
+		}
+		if (list)
+			tell_all(s, list);
+		if (p->hooks->progress && io_now_ms() - told_ms >= PROGRESS_MS) {
+			told_ms = io_now_ms();
+			p->hooks->progress(p->hooks->ctx, s->counts);
+		}
+		reap(p, false);
+		pthread_mutex_lock(&p->lock);
+		finished = crew_finished(p);
+		pthread_mutex_unlock(&p->lock);
+	}
+	return rc;
+}
+
+/* With `ordered` and an end before the end: what waited for its turn. */
+static void tell_leftovers(struct settling *s)
+{
+	for (size_t i = 0; s->order && i < ORDER_ROOM; i++) {
+		struct parcel *x = s->order[(s->pool->next_seq + i) % ORDER_ROOM];
+
+		if (x)
+			tell(s, x);
+	}
+	if (s->pool->hooks->flush(s->pool->hooks->ctx) < 0)
+		return;
+}
+
+/* ---- the beginning ---- */
+
+static bool is_csv(const char *path)
+{
+	size_t len = strlen(path);
+	static const char *const json[] = { ".jsonl", ".ndjson", ".json" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(json); i++)
+		if (len > strlen(json[i]) && !strcasecmp(path + len - strlen(json[i]), json[i]))
+			return false;
+	return true;
+}
+
+static void init_bucket(struct bucket *b, unsigned most, double per_us)
+{
+	if (!most)
+		return;
+	/* a burst of a twentieth, so that a fast rate does not need a wake-up a message */
+	b->most = most < 20 ? 1 : most / 20;
+	b->tokens = b->most;
+	b->per_us = per_us * most;
+	b->at_us = io_now_us();
+}
+
+/* What every message would fail of is said once, before anything is read or sent. */
+static int check_defaults(const struct mail_params *defaults, const struct batch_input *input,
+			  const struct config *config, const struct sysinfo *sys, struct err *e)
+{
+	static const char *const texts[] = { "from", "sender", "envelope_from", "to", "cc", "bcc", "rcpt", "reply_to",
+					     "headers", "message_id", "in_reply_to", "references", "dsn_envid",
+					     "subject", "body", "html", "attachments", "from_name" };
+	struct mail_params p;
+	struct ready *none = NULL;
+	int r;
+
+	mail_params_copy(&p, defaults);
+	p.probing = true;
+	for (size_t i = 0; input->merge && i < ARRAY_SIZE(texts); i++)
+		param_reset(&p, param_row(texts[i]));
+	r = prepare(&p, config, &none, sys, e);
+	ready_free(none);
+	mail_params_clear(&p);
+	return r;
+}
+
+static int read_header(struct pool *p, struct rows *rows, struct csv_header **ret, struct err *e)
+{
+	struct row row;
+	int r = rows_next(rows, -1, &row, e);
+
+	if (r < 0)
+		return -1;
+	if (r != 1)
+		return err_set(e, ERR_DATA, "%s: no header row: the file is empty", p->name);
+	r = csv_header_read(ret, p->name, &row, e);
+	free(row.text);
+	if (r < 0 || merge_check_columns(p->merge, *ret, e) < 0)
+		return -1;
+	p->header = *ret;
+	return 0;
+}
+
+static int check_combination(const struct mail_params *d, struct err *e)
+{
+	if (d->batch.resume && !d->batch.journal)
+		return err_set(e, ERR_USAGE, "--resume: needs the --journal of the earlier run");
+	if (d->batch.journal && (d->dry_run || d->output))
+		return err_set(e, ERR_USAGE, "--journal: a dry run sends nothing that it could note");
+	if (d->dry_run && !d->output && d->report == REPORT_JSON)
+		return err_set(e, ERR_USAGE, "--report=json with a dry run: standard output is the messages'; --output "
+			       "FILE or DIRECTORY/ takes them");
+	return 0;
+}
+
+struct opened {
+	struct rows *rows;
+	struct merge *merge;
+	struct csv_header *header;
+	struct journal *journal;
+	struct outlet *outlet;
+};
+
+static void opened_clear(struct opened *o)
+{
+	rows_closep(&o->rows);
+	merge_freep(&o->merge);
+	csv_header_freep(&o->header);
+	journal_closep(&o->journal);
+	outlet_closep(&o->outlet);
+}
+
+static int open_all(struct pool *p, struct opened *o, struct mail_params *d, struct err *e)
+{
+	const struct batch_input *in = p->input;
+
+	if (in->merge && merge_new(&o->merge, d, e) < 0)
+		return -1;
+	p->merge = o->merge;
+	p->csv = in->merge && is_csv(in->path);
+	if (rows_open(&o->rows, in->path, p->csv ? ROWS_CSV : ROWS_JSONL, e) < 0)
+		return -1;
+	if (p->csv && read_header(p, o->rows, &o->header, e) < 0)
+		return -1;
+	if (d->batch.journal && journal_open(&o->journal, d->batch.journal, d->batch.resume, e) < 0)
+		return -1;
+	p->journal = o->journal;
+	if (p->dry_run && outlet_open(&o->outlet, d->output, e) < 0)
+		return -1;
+	p->outlet = o->outlet;
+	return 0;
+}
+
+static void pool_init(struct pool *p, const struct mail_params *d)
+{
+	p->dry_run = d->dry_run || d->output;
+	p->workers_given = d->batch.workers;
+	p->workers_most = p->dry_run ? 1 : d->batch.workers ? d->batch.workers : WORKERS_AUTO;
+	p->limit = p->workers_most;
+	p->started_ms = io_now_ms();
+	p->deadline_ms = d->server.max_time ? p->started_ms + (int64_t)d->server.max_time * 1000 : INT64_MAX;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->for_reader, NULL);
+	pthread_cond_init(&p->for_settler, NULL);
+	pthread_cond_init(&p->for_results, NULL);
+	parcels_init(&p->again);
+	parcels_init(&p->done);
+	init_bucket(&p->second, d->batch.max_per_second, 1e-6);
+	init_bucket(&p->minute, d->batch.max_per_minute, 1e-6 / 60);
+}
+
+/* Everything is open: read, send, settle. */
+static int run(struct pool *p, struct opened *o, struct batch_counts *counts, int *ret_exit, struct err *e)
+{
+	struct reader reader = { .pool = p, .rows = o->rows, .e = ERR_INIT };
+	struct settling s = { .pool = p, .rows = o->rows, .counts = counts, .records = BUF_INIT(RECORDS_MAX), .e = e };
+	const uint64_t one = 1;
+	int r;
+
+	reader.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (reader.wake_fd < 0)
+		return err_sys(e, ERR_OS, errno, "cannot make an eventfd");
+	if (p->defaults->batch.ordered)
+		s.order = xcalloc(ORDER_ROOM, sizeof(*s.order));
+	if (start_thread(&reader.thread, reader_main, &reader, e) < 0) {
+		close(reader.wake_fd);
+		free(s.order);
+		return -1;
+	}
+	r = settle_all(&s);
+	counts->more = !p->input_end;
+	stop(p);
+	if (write(reader.wake_fd, &one, sizeof(one)) < 0)
+		counts->more = true;
+	pthread_join(reader.thread, NULL);
+	reap(p, true);
+	tell_leftovers(&s);
+	note_counts(&s);
+	if (r == 0 && p->outlet)
+		r = outlet_finish(p->outlet, e);
+	if (r == 0 && reader.failed) {
+		*e = reader.e;
+		reader.e = (struct err)ERR_INIT;
+		r = -1;
+	}
+	err_clear(&reader.e);
+	close(reader.wake_fd);
+	buf_clear(&s.records);
+	free(s.order);
+	*ret_exit = exit_code(&s);
+	if ((counts->more || counts->unread) && *ret_exit == EX_OK)
+		*ret_exit = counts->messages ? EXIT_PARTIAL : EX_TEMPFAIL;
+	return r;
+}
+
+int batch(struct mail_params *defaults, const struct batch_input *input, const struct config *config,
+	  const struct sysinfo *sys, const struct batch_hooks *hooks, struct batch_counts *ret_counts, int *ret_exit,
+	  struct err *e)
+{
+	CLEANUP(opened_clear) struct opened opened = {0};
+	struct pool *p;
+	int r;
+
+	*ret_counts = (struct batch_counts){ .size = -1 };
+	*ret_exit = EX_OK;
+	if (check_combination(defaults, e) < 0 || check_defaults(defaults, input, config, sys, e) < 0)
+		return -1;
+	p = xcalloc(1, sizeof(*p));
+	p->defaults = defaults;
+	p->input = input;
+	p->config = config;
+	p->sys = sys;
+	p->hooks = hooks;
+	p->name = !strcmp(input->path, "-") ? "standard input" : input->path;
+	pool_init(p, defaults);
+	sys->hostname();                /* asked for once, before there are threads */
+	r = open_all(p, &opened, defaults, e);
+	if (r == 0)
+		r = run(p, &opened, ret_counts, ret_exit, e);
+	routes_free(p->routes);
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->for_reader);
+	pthread_cond_destroy(&p->for_settler);
+	pthread_cond_destroy(&p->for_results);
+	free(p);
+	return r;
+}

@@ -1,0 +1,211 @@
+/*
+ * Who hands what to whom, under one lock: rows from the reader to workers, parcels that come back, results to the
+ * settler. See pool.h.
+ */
+
+#include "job/pool.h"
+
+#include "base/io.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+void parcels_init(struct parcels *l)
+{
+	*l = (struct parcels){ .end = &l->first };
+}
+
+void parcels_add(struct parcels *l, struct parcel *x)
+{
+	x->next = NULL;
+	*l->end = x;
+	l->end = &x->next;
+	l->n++;
+}
+
+void parcels_push(struct parcels *l, struct parcel *x)
+{
+	x->next = l->first;
+	if (!l->first)
+		l->end = &x->next;
+	l->first = x;
+	l->n++;
+}
+
+/* The first that may be sent by now; *until_ms: when the next one may. */
+static struct parcel *parcels_take(struct parcels *l, int64_t now, int64_t *until_ms)
+{
+	for (struct parcel **at = &l->first; *at; at = &(*at)->next) {
+		struct parcel *x = *at;
+
+		if (x->not_before_ms > now) {
+			*until_ms = sooner_ms(*until_ms, x->not_before_ms);
+			continue;
+		}
+		*at = x->next;
+		if (l->end == &x->next)
+			l->end = at;
+		l->n--;
+		return x;
+	}
+	return NULL;
+}
+
+static void wake(struct worker *w)
+{
+	const uint64_t one = 1;
+
+	w->waiting = false;
+	if (write(w->wake_fd, &one, sizeof(one)) < 0)
+		return;                 /* its counter is full: it is readable */
+}
+
+/* One who waits, where there is one. */
+static void wake_one(struct pool *p)
+{
+	for (struct worker *w = p->workers; w; w = w->next)
+		if (w->waiting) {
+			wake(w);
+			return;
+		}
+}
+
+void crew_wake_all(struct pool *p)
+{
+	for (struct worker *w = p->workers; w; w = w->next)
+		wake(w);
+	pthread_cond_broadcast(&p->for_reader);
+	pthread_cond_broadcast(&p->for_results);
+	pthread_cond_broadcast(&p->for_settler);
+}
+
+bool crew_finished(const struct pool *p)
+{
+	return (p->input_end || p->stop) && !p->n_rows && !p->n_hands && !p->again.n && !p->done.n;
+}
+
+/* ---- rates ---- */
+
+static void refill(struct bucket *b, int64_t now_us)
+{
+	b->tokens += (double)(now_us - b->at_us) * b->per_us;
+	if (b->tokens > b->most)
+		b->tokens = b->most;
+	b->at_us = now_us;
+}
+
+/* Milliseconds until there is one; 0: there is. */
+static int64_t token_wait_ms(const struct bucket *b)
+{
+	return b->tokens >= 1 ? 0 : (int64_t)((1 - b->tokens) / b->per_us / 1000) + 1;
+}
+
+/* May a message begin now? Else *until_ms is when. */
+static bool rate_allows(struct pool *p, int64_t *until_ms)
+{
+	struct bucket *all[] = { &p->second, &p->minute };
+	int64_t now_us, wait = 0;
+
+	if (!p->second.most && !p->minute.most)
+		return true;
+	now_us = io_now_us();
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (!all[i]->most)
+			continue;
+		refill(all[i], now_us);
+		if (token_wait_ms(all[i]) > wait)
+			wait = token_wait_ms(all[i]);
+	}
+	if (wait) {
+		*until_ms = sooner_ms(*until_ms, now_us / 1000 + wait);
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (all[i]->most)
+			all[i]->tokens -= 1;
+	return true;
+}
+
+/* ---- what workers take and give ---- */
+
+static void take_row(struct pool *p, struct taken *ret)
+{
+	struct waiting_row *at = &p->row[p->first_row];
+
+	*ret = (struct taken){ .row = at->row, .seq = at->seq, .not_to_be_sent = p->stopped_by };
+	p->first_row = (p->first_row + 1) % ROWS_WAITING;
+	p->n_rows--;
+	p->row_octets -= at->row.len;
+	p->n_hands++;
+	if (p->n_rows == ROWS_WAITING / 2 || !p->n_rows)
+		pthread_cond_signal(&p->for_reader);
+}
+
+static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
+{
+	struct pool *p = w->pool;
+	struct parcel *again;
+
+	*until_ms = INT64_MAX;
+	if (p->stop)
+		return NOTHING_MORE;
+	if (p->n_rows + p->again.n && !rate_allows(p, until_ms))
+		return NOTHING_NOW;
+	again = p->again.n ? parcels_take(&p->again, io_now_ms(), until_ms) : NULL;
+	if (again) {
+		*ret = (struct taken){ .again = again };
+		p->n_hands++;
+		return TAKEN;
+	}
+	if (p->n_rows) {
+		take_row(p, ret);
+		return TAKEN;
+	}
+	return p->input_end && !p->again.n ? NOTHING_MORE : NOTHING_NOW;
+}
+
+enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms)
+{
+	enum taking r;
+	uint64_t count;
+
+	if (read(w->wake_fd, &count, sizeof(count)) < 0)
+		count = 0;              /* nobody woke us; it does not block */
+	pthread_mutex_lock(&w->pool->lock);
+	r = take(w, ret, ret_until_ms);
+	w->waiting = r != TAKEN;
+	pthread_mutex_unlock(&w->pool->lock);
+	return r;
+}
+
+void crew_settle(struct pool *p, struct parcel *x)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->done.n >= RESULTS_WAITING)
+		pthread_cond_wait(&p->for_results, &p->lock);
+	parcels_add(&p->done, x);
+	p->n_hands--;
+	pthread_cond_signal(&p->for_settler);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void crew_forget(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->n_hands--;
+	pthread_cond_signal(&p->for_settler);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void crew_again(struct pool *p, struct parcel *x)
+{
+	pthread_mutex_lock(&p->lock);
+	if (x->not_before_ms)
+		parcels_add(&p->again, x);
+	else
+		parcels_push(&p->again, x);
+	p->n_hands--;
+	wake_one(p);
+	pthread_cond_signal(&p->for_settler);
+	pthread_mutex_unlock(&p->lock);
+}

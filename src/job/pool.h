@@ -1,0 +1,183 @@
+#pragma once
+
+/*
+ * Private to the batch: what its threads share.
+ *
+ *   batch.c    the reader thread, the settling of results, the beginning and the end
+ *   worker.c   a thread that composes messages and sends them over sessions of its own
+ *   crew.c     rows, messages to be sent again, results: who hands what to whom, under one lock
+ *   route.c    where messages go: a server with its credentials, and how it has fared
+ *   parcel.c   one message, from its row to its report
+ */
+
+#include "base/buf.h"
+#include "input/rows.h"
+#include "job/batch.h"
+#include "job/journal.h"
+#include "model/envelope.h"
+#include "model/mail_params.h"
+#include "model/message.h"
+#include "net/conductor.h"
+#include "net/session.h"
+
+#include <pthread.h>
+
+struct csv_header;
+struct merge;
+struct outlet;
+struct ready;
+
+/* ---- route.c ---- */
+
+/*
+ * A server and its credentials. Messages whose lines say nothing about servers share the route of their account.
+ * What changes is under the pool's lock.
+ */
+struct route {
+	struct route *next;
+	const struct mail_params *params;       /* of the first message that went here; kept as long as the route */
+	bool shared;
+	/* credentials, resolved once, under their own lock, for that may take a while */
+	pthread_mutex_t lock;
+	struct secrets *secrets;
+	bool renewed;                   /* its token was asked for once again */
+	/* how it has fared */
+	unsigned open;                  /* sessions */
+	bool ever_open;
+	bool no_chunking;               /* learnt */
+	unsigned session_most;          /* messages that a session bore before 421; 0: no such limit was met */
+	unsigned fails;                 /* openings in a row that failed, and sessions that brought nothing */
+	int64_t next_open_ms;           /* not before that */
+	bool dead;                      /* given up, for: */
+	struct session_failure why;
+};
+
+/* ---- parcel.c ---- */
+
+/* A message on its way through the batch. */
+struct parcel {
+	struct shipment shipment;       /* first: the conductor's handle */
+	unsigned long long seq, line;
+	struct mail_params *p;
+	struct ready *ready;
+	struct envelope env;
+	struct message *m;
+	struct report report;
+	bool *todo;
+	struct route *route;
+	char *id;
+	struct journal_key key;
+	struct journal_past past;
+	bool from_journal;              /* settled by what the journal knows */
+	bool skipped;                   /* accepted by all in an earlier run: no result */
+	unsigned lost, tries;
+	int64_t not_before_ms, begun_us;
+	struct parcel *next;
+};
+
+/* ---- crew.c ---- */
+
+enum { ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 4096, ORDER_ROOM = 8192 };
+
+struct waiting_row { struct row row; unsigned long long seq; };
+
+struct parcels { struct parcel *first, **end; size_t n; };
+
+struct worker {
+	struct pool *pool;
+	unsigned number;
+	pthread_t thread;
+	int wake_fd;                    /* eventfd */
+	bool waiting;                   /* under the lock: to be woken where there is something for it */
+	bool gone;                      /* its thread ended, and is to be joined */
+	struct parcel *carry;           /* taken, to be sent by the next session */
+	struct route *route;            /* of its session */
+	const struct server *server;
+	struct session *session;
+	struct conducted_state state;
+	struct buf marks;               /* "sent" records for the journal */
+	struct worker *next;
+};
+
+struct pool {
+	/* set before the threads are there, and constant */
+	const struct mail_params *defaults;
+	const struct batch_input *input;
+	const struct config *config;
+	const struct sysinfo *sys;
+	const struct batch_hooks *hooks;
+	const char *name;               /* of the input, for messages */
+	struct merge *merge;
+	const struct csv_header *header;
+	bool csv;
+	struct journal *journal;
+	struct outlet *outlet;          /* of a dry run */
+	bool dry_run;
+	unsigned workers_most;
+	bool workers_given;             /* somebody said how many */
+	int64_t started_ms, deadline_ms;
+
+	pthread_mutex_t lock;           /* all below */
+	pthread_cond_t for_reader;      /* there is room for rows */
+	pthread_cond_t for_settler;     /* results, rows for which there may be a worker too few, a worker gone */
+	pthread_cond_t for_results;     /* there is room for results */
+	struct waiting_row row[ROWS_WAITING];
+	size_t first_row, n_rows, row_octets;
+	bool input_end;
+	struct parcels again;           /* to be sent once more */
+	struct parcels done;            /* settled */
+	unsigned long long n_hands;     /* rows and parcels that workers hold */
+	unsigned long long next_seq;    /* of the next result, with `ordered` */
+	unsigned long long stopped_by;  /* stop_on_error: the line that failed; nothing more is sent */
+	bool stop;                      /* begin nothing more: a signal, results that nobody takes, time is over */
+	struct route *routes;
+	struct worker *workers;
+	unsigned n_workers, limit;      /* threads now; and at most, as the servers bear */
+	int64_t limit_ms, spawned_ms;   /* when limit was lowered; the last thread begun */
+	/* how fast messages may begin: a bucket of tokens for a second's rate and one for a minute's */
+	struct bucket { double tokens, most, per_us; int64_t at_us; } second, minute;
+};
+
+static inline int64_t sooner_ms(int64_t a, int64_t b) { return a < b ? a : b; }
+
+void parcels_init(struct parcels *l);
+void parcels_add(struct parcels *l, struct parcel *x);
+void parcels_push(struct parcels *l, struct parcel *x);        /* as the first */
+
+/* A row that is to be handled, or a parcel to be sent again. */
+struct taken { struct parcel *again; struct row row; unsigned long long seq; bool not_to_be_sent; };
+enum taking { TAKEN, NOTHING_NOW, NOTHING_MORE };
+/* For @w. NOTHING_NOW: its wake_fd becomes readable when there may be something, or ask at *ret_until_ms. */
+enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms);
+/* A parcel is settled: to the settler. Waits while he has too many. */
+void crew_settle(struct pool *p, struct parcel *x);
+/* What was taken comes to nothing that anybody has to be told. */
+void crew_forget(struct pool *p);
+/* To be sent again, by anybody, from x->not_before_ms on. */
+void crew_again(struct pool *p, struct parcel *x);
+void crew_wake_all(struct pool *p);
+/* Everything that was read is settled or with the settler. */
+bool crew_finished(const struct pool *p);       /* under the lock */
+
+/* ---- the rest ---- */
+
+/* A parcel of a row; one that is not to be sent has its report closed, and todo NULL. Takes row->text. */
+struct parcel *parcel_new(struct pool *p, const struct taken *taken);
+/* Its last word is spoken: nothing is tentative any more. */
+void parcel_close(struct parcel *x, const struct verdict *rest);
+bool parcel_any_todo(const struct parcel *x);
+void parcel_free(struct parcel *x);
+
+/* The route of finished params; made where there is none like it. */
+struct route *route_of(struct pool *p, const struct mail_params *params);
+/* Params are needed as long as their route: true, and then they are not to be freed with their parcel. */
+bool route_keeps(const struct route *r, const struct mail_params *params);
+/* Credentials for a session; *ret NULL: none are needed. -1: err, for everybody. */
+int route_credentials(struct route *r, const struct session_credentials **ret, struct err *e) MUST_CHECK;
+/* They were refused: true where they are others now. Asked once a route. */
+bool route_renew(struct route *r);
+/* One, or all behind it as well, with the params that they keep. */
+void route_free(struct route *r);
+void routes_free(struct route *all);
+
+void *worker_main(void *worker);
