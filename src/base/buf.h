@@ -27,6 +27,8 @@ struct buf {
 
 extern char buf_empty[1];
 #define BUF_INIT(limit) { .data = buf_empty, .max = (limit) }
+/* In a char array, which it never leaves: for what is short-lived. Not to be taken, nor cleared. */
+#define BUF_IN(array) { .data = memset((array), 0, 1), .cap = sizeof(array), .max = sizeof(array) - 1 }
 
 /* Octets behind those that are there: 0, or -1 where max has no room for all of them. */
 int buf_add(struct buf *b, const void *mem, size_t len) MUST_CHECK;

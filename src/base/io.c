@@ -10,7 +10,7 @@
 
 enum {
 	OWN_FD_LEAST = 200,             /* above what anybody numbers by hand */
-	POLL_MOST_MS = 3600 * 1000,
+	POLL_MOST_MS = 1000,
 };
 
 volatile sig_atomic_t io_signal_heard;

@@ -17,7 +17,10 @@ int64_t io_now_ms(void);
 /* Microseconds of the monotonic clock, for timings. */
 int64_t io_now_us(void);
 
-/* How long poll(2) may sleep until @until_ms: 0 where it is past; cut, where it is far, to an hour. */
+/*
+ * How long poll(2) may sleep until @until_ms: 0 where it is past; cut, where it is far, to a second, for another
+ * thread may have read what io_signal_fd() had for this one.
+ */
 int io_poll_ms(int64_t until_ms);
 
 /* Sleep until @until_ms of io_now_ms(). False: a signal came before. */

@@ -77,8 +77,8 @@ static void ask_random(void *mem, size_t len)
 }
 
 /*
- * Random octets in store, of each thread: a message needs few, and a system call costs more than the rest of its
- * Message-ID. None is given twice, in a child of fork() neither: it begins with an empty store.
+ * Random octets in store, of each thread: a message needs few, and a system call costs more than the rest of
+ * its Message-ID. None is given twice, in a child of fork() neither: it begins with an empty store.
  */
 struct store { size_t left; unsigned forks; unsigned char mem[512]; };
 

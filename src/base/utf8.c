@@ -35,20 +35,37 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret_cp)
 	return n;
 }
 
+/* Octets of ASCII at @s, in whole steps of 32 and of 8. */
+static size_t ascii_steps(const char *s, size_t len)
+{
+	const uint64_t high = 0x8080808080808080u;
+	uint64_t w[4];
+	size_t at = 0;
+
+	for (; len - at >= sizeof(w); at += sizeof(w)) {
+		memcpy(w, s + at, sizeof(w));
+		if ((w[0] | w[1] | w[2] | w[3]) & high)
+			break;
+	}
+	for (; len - at >= sizeof(w[0]); at += sizeof(w[0])) {
+		memcpy(w, s + at, sizeof(w[0]));
+		if (w[0] & high)
+			break;
+	}
+	return at;
+}
+
 size_t utf8_valid(const char *s, size_t len)
 {
 	size_t at = 0, n;
 	uint32_t cp;
 
 	while (at < len) {
-		if (len - at >= 8) {
-			uint64_t word;
-
-			memcpy(&word, s + at, 8);
-			if (!(word & 0x8080808080808080u)) {
-				at += 8;
+		if (len - at >= 8 && !(s[at] & 0x80)) {
+			n = ascii_steps(s + at, len - at);
+			at += n;
+			if (n)
 				continue;
-			}
 		}
 		n = s[at] & 0x80 ? utf8_decode(s + at, len - at, &cp) : 1;
 		if (!n)
@@ -60,27 +77,23 @@ size_t utf8_valid(const char *s, size_t len)
 
 bool ascii_only(const char *s, size_t len)
 {
-	uint64_t word, all = 0;
-	size_t i = 0;
+	size_t i = ascii_steps(s, len);
 
-	for (; len - i >= 8 && !(all & 0x8080808080808080u); i += 8) {
-		memcpy(&word, s + i, 8);
-		all |= word;
-	}
-	for (; i < len; i++)
-		all |= (unsigned char)s[i];
-	return !(all & 0x8080808080808080u);
+	while (i < len && !(s[i] & 0x80))
+		i++;
+	return i == len;
 }
 
 size_t printable_run(const char *s, size_t len)
 {
+	const uint64_t spaces = 0x2020202020202020u, ones = 0x0101010101010101u, high = 0x8080808080808080u;
 	uint64_t word;
 	size_t i = 0;
 
 	for (; len - i >= 8; i += 8) {
 		memcpy(&word, s + i, 8);
 		/* a top bit is set, or would be by the borrow of an octet below ' ' or the carry of 127 */
-		if ((word | (word - 0x2020202020202020u) | (word + 0x0101010101010101u)) & 0x8080808080808080u)
+		if ((word | (word - spaces) | (word + ones)) & high)
 			break;
 	}
 	while (i < len && s[i] >= ' ' && s[i] <= '~')

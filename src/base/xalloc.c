@@ -29,7 +29,8 @@ void *xmalloc(size_t size)
 
 void *xcalloc(size_t n, size_t size)
 {
-	enum { SMALL = 1024 };  /* glibc's malloc() has what was freed of that size at hand, its calloc() has not */
+	/* glibc's malloc() has what was freed of that size at hand, its calloc() has not */
+	enum { SMALL = 1024 };
 	size_t total;
 	void *p;
 

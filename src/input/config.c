@@ -620,12 +620,13 @@ static void add_bound(struct mail_params *p, const struct value *where)
 static int apply(const struct config *c, struct mail_params *p, const struct account *a, struct err *e)
 {
 	const struct account *chain[INHERIT_MOST + 1];
-	struct layers l = {0};
 	size_t n = 0, n_params;
 	const struct param *table = param_table(&n_params);
+	struct layers l;
 
 	if (!c->root)
 		return 0;
+	l = (struct layers){0};
 	for (; a; a = a->inherits)
 		chain[n++] = a;
 	lay(&l, c->root);

@@ -96,7 +96,7 @@ int json_read(struct value **ret, const char *name, const char *text, size_t len
 /* The same of a text that begins in line @line of @name. */
 int json_read_line(struct value **ret, const char *name, unsigned line, const char *text, size_t len,
 		   struct err *e) MUST_CHECK;
-/* Of data that are no settings: any number of RFC 8259, up to 32 characters, becomes VALUE_NUMBER. */
+/* Of data that are no settings: any number of RFC 8259 becomes VALUE_NUMBER, its text as it is. Else the same. */
 int json_read_data(struct value **ret, const char *name, unsigned line, const char *text, size_t len,
 		   struct err *e) MUST_CHECK;
 

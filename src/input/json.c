@@ -14,7 +14,8 @@
  *
  * Narrower than RFC 8259, on purpose: numbers are whole (25.0 is 25; no setting
  * takes a fraction or an exponent), a raw DEL in a string is refused like the
- * other control characters, and U+0000 cannot be written at all.
+ * other control characters, and U+0000 cannot be written at all. Data rows may
+ * have any number; it is not read, but kept as its text.
  */
 
 #include "input/input.h"
@@ -62,6 +63,7 @@ struct gate {
 	size_t n_starts, cap_starts;
 	unsigned first_line;            /* the number of the text's first line */
 	bool data;                      /* any number of RFC 8259, kept as its text */
+	bool long_numbers;              /* there are some over NUMBER_CHARS_MAX; only in data */
 	struct err *e;
 };
 
@@ -73,9 +75,11 @@ static void place_advance(struct place *p, const char *text, size_t to)
 	while (p->at < to) {
 		const char *from = text + p->at, *end = memchr(from, '\n', to - p->at);
 		size_t n = end ? (size_t)(end - from) : to - p->at;
+		unsigned column = p->column;
 
 		for (size_t i = 0; i < n; i++)
-			p->column += (from[i] & 0xc0) != 0x80;
+			column += (from[i] & 0xc0) != 0x80;
+		p->column = column;
 		p->at += n;
 		if (!end)
 			return;
@@ -208,7 +212,7 @@ static int gate_escape(struct gate *g)
 	return 0;
 }
 
-/* The octets before the first that means something in a string: a quote, a backslash, what is not ASCII's text. */
+/* Octets of a string before a quote, a backslash, or what is not printable ASCII. */
 static size_t plain_run(const char *s, size_t len)
 {
 	size_t n = 0;
@@ -325,10 +329,8 @@ static int gate_number(struct gate *g)
 		if (!gate_digits(g))
 			return gate_fail(g, begin, "a number without digits in its exponent");
 	}
-	if (g->data)
-		flaw = g->at - begin > NUMBER_CHARS_MAX ? "number too long" : NULL;
-	else
-		flaw = number_flaw(g->text + begin, g->at - begin);
+	g->long_numbers |= g->at - begin > NUMBER_CHARS_MAX;
+	flaw = g->data ? NULL : number_flaw(g->text + begin, g->at - begin);
 	return flaw ? gate_fail(g, begin, "%s", flaw) : 0;
 }
 
@@ -534,6 +536,38 @@ static void set_hooks(void)
 	cJSON_InitHooks(&hooks);
 }
 
+/* Of the number that begins at @start, which the gate has let through. */
+static size_t number_len(const struct gate *g, size_t start)
+{
+	size_t end = start;
+
+	while (end < g->len && (is_digit(g->text[end]) || memchr("+-.eE", g->text[end], 5)))
+		end++;
+	return end - start;
+}
+
+/*
+ * The text with every number that is too long for cJSON made "0" and spaces: of a number in data its place
+ * alone counts, for its digits are taken from our text.
+ */
+static char *short_numbers(const struct gate *g)
+{
+	char *copy = xmemdup0(g->text, g->len);
+
+	for (size_t i = 0; i < g->n_starts; i++) {
+		size_t n, at = g->start[i];
+
+		if (g->text[at] != '-' && !is_digit(g->text[at]))
+			continue;
+		n = number_len(g, at);
+		if (n <= NUMBER_CHARS_MAX)
+			continue;
+		memset(copy + at, ' ', n);
+		copy[at] = '0';
+	}
+	return copy;
+}
+
 /* NULL: cJSON and the gate disagree, which is a bug. */
 static cJSON *parse(const char *text, size_t len)
 {
@@ -570,8 +604,7 @@ static struct value *convert_one(cJSON *item, const struct gate *g, size_t start
 		item->valuestring = NULL;
 	} else if (cJSON_IsNumber(item) && g->data) {
 		v = value_new(VALUE_NUMBER);
-		while (start + v->len < g->len && strchr("0123456789+-.eE", g->text[start + v->len]))
-			v->len++;
+		v->len = number_len(g, start);
 		v->str = xmemdup0(g->text + start, v->len);
 	} else if (cJSON_IsNumber(item)) {
 		v = value_new(VALUE_INT);
@@ -593,8 +626,8 @@ static struct value *convert_one(cJSON *item, const struct gate *g, size_t start
 struct way { cJSON *node; struct value *value; };
 
 /*
- * The next node of @tree in pre-order, or NULL. A node is visited once and its children follow it at once, as in
- * the gate.
+ * The next node of @tree in pre-order, or NULL. A node is visited once and its children follow it at once, as
+ * in the gate.
  */
 static cJSON *next_node(cJSON *node, struct value *value, struct way *up, size_t *depth)
 {
@@ -710,12 +743,15 @@ static int read_text(struct value **ret, const char *name, unsigned line, bool d
 {
 	CLEANUP(cjson_deletep) cJSON *tree = NULL;
 	CLEANUP(value_freep) struct value *root = NULL;
+	CLEANUP(freep) char *shorter = NULL;
 	CLEANUP(gate_clear) struct gate g = { .name = name, .text = text, .len = len, .first_line = line,
 					      .data = data, .e = e };
 	int failed = gate_run(&g);
 
 	if (!failed) {
-		tree = parse(text, len);
+		if (g.long_numbers)
+			shorter = short_numbers(&g);
+		tree = parse(shorter ? shorter : text, len);
 		failed = tree ? convert(&root, tree, &g) :
 			 err_set(e, ERR_SOFTWARE, "%s: the two JSON readers disagree", name);
 	}

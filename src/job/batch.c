@@ -33,6 +33,7 @@ enum {
 	BACKLOG = 64, SPAWN_MS = 100,   /* by need: so many rows wait, and the last worker had its time to begin */
 	LIMIT_MS = 10000,               /* a server that had no room is asked again for a further session after that */
 	TICK_MS = 100, PROGRESS_MS = 250,
+	MANY = 64, GATHER_US = 1000,
 	MARKS_MAX = 64 << 20, RECORDS_MAX = 256 << 20,
 	EXIT_PARTIAL = 1, EXIT_UNKNOWN = 2,
 };
@@ -61,16 +62,7 @@ static bool wait_for_room(struct pool *p, unsigned long long seq)
 
 static void wake_for_row(struct pool *p)
 {
-	for (struct worker *w = p->workers; w; w = w->next)
-		if (w->waiting) {
-			const uint64_t one = 1;
-
-			w->waiting = false;
-			if (write(w->wake_fd, &one, sizeof(one)) < 0)
-				return;
-			return;
-		}
-	if (p->n_workers < p->limit)
+	if (!crew_wake_one(p) && p->n_workers < p->limit)
 		pthread_cond_signal(&p->for_settler);
 }
 
@@ -188,9 +180,28 @@ static void reap(struct pool *p, bool all)
 			continue;
 		}
 		*at = w->next;
+		w->next = p->retired;
+		p->retired = w;
 		pthread_mutex_unlock(&p->lock);
 		pthread_join(w->thread, NULL);
 		close(w->wake_fd);
+	}
+}
+
+/* Only now can no parcel name them any more. */
+static void workers_free(struct worker *all)
+{
+	while (all) {
+		struct worker *w = all;
+		struct parcel *spent = w->spent;
+
+		all = w->next;
+		while (spent) {
+			struct parcel *x = spent;
+
+			spent = x->next;
+			parcel_free(x);
+		}
 		free(w);
 	}
 }
@@ -291,7 +302,7 @@ static void fail_hasty(struct pool *p, const struct parcel *x)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void tell(struct settling *s, struct parcel *x)
+static void tell(struct settling *s, struct parcel *x, struct parcel **told)
 {
 	const struct batch_result r = { .line = x->line, .id = x->id, .report = &x->report, .params = x->p,
 					.from_journal = x->from_journal };
@@ -305,11 +316,12 @@ static void tell(struct settling *s, struct parcel *x)
 			stop(s->pool);
 		fail_hasty(s->pool, x);
 	}
-	parcel_free(x);
+	x->next = *told;
+	*told = x;
 }
 
 /* In the order of the lines: who comes early waits. */
-static void tell_in_order(struct settling *s, struct parcel *x)
+static void tell_in_order(struct settling *s, struct parcel *x, struct parcel **told)
 {
 	struct pool *p = s->pool;
 	unsigned long long next = p->next_seq;
@@ -317,7 +329,7 @@ static void tell_in_order(struct settling *s, struct parcel *x)
 	s->order[x->seq % ORDER_ROOM] = x;
 	while ((x = s->order[next % ORDER_ROOM])) {
 		s->order[next++ % ORDER_ROOM] = NULL;
-		tell(s, x);
+		tell(s, x, told);
 	}
 	pthread_mutex_lock(&p->lock);
 	p->next_seq = next;
@@ -327,23 +339,34 @@ static void tell_in_order(struct settling *s, struct parcel *x)
 
 static void tell_all(struct settling *s, struct parcel *list)
 {
+	struct parcel *told = NULL;
+
 	while (list) {
 		struct parcel *x = list;
 
 		list = x->next;
 		if (s->order)
-			tell_in_order(s, x);
+			tell_in_order(s, x, &told);
 		else
-			tell(s, x);
+			tell(s, x, &told);
 	}
+	crew_spent(s->pool, told);
 	if (s->pool->hooks->flush(s->pool->hooks->ctx) < 0)
 		stop(s->pool);
 }
 
+/* Under the lock. */
 static void note_counts(struct settling *s)
 {
 	struct batch_counts *c = s->counts;
 
+	/* those of which nobody was told */
+	c->messages += s->pool->plain;
+	*(s->pool->dry_run ? &c->composed : &c->sent) += s->pool->plain;
+	c->recipients += s->pool->plain_rcpts;
+	c->recipients_accepted += s->pool->dry_run ? 0 : s->pool->plain_rcpts;
+	s->any_sent |= s->pool->plain > 0;
+	s->pool->plain = s->pool->plain_rcpts = 0;
 	c->taken = rows_taken(s->rows);
 	c->size = rows_size(s->rows);
 	c->elapsed_ms = io_now_ms() - s->pool->started_ms;
@@ -378,6 +401,7 @@ static int settle_all(struct settling *s)
 {
 	struct pool *p = s->pool;
 	int64_t told_ms = p->started_ms;
+	bool many = false;
 	int rc = 0;
 
 	for (bool finished = false; !finished;) {
@@ -389,6 +413,13 @@ static int settle_all(struct settling *s)
 		adjust_workers(p);
 		if (!p->done.n && !crew_finished(p))
 			pthread_cond_timedwait(&p->for_settler, &p->lock, &until);
+		if (many && p->n_hands && p->done.n < MANY) {
+			/* many a moment: what follows in the next one goes along */
+			pthread_mutex_unlock(&p->lock);
+			usleep(GATHER_US);
+			pthread_mutex_lock(&p->lock);
+		}
+		many = p->done.n > MANY / 16;
 		if (io_signal_heard || io_now_ms() >= p->deadline_ms)
 			p->stop = true;
 		if (p->stop) {
@@ -430,12 +461,15 @@ static int settle_all(struct settling *s)
 /* With `ordered` and an end before the end: what waited for its turn. */
 static void tell_leftovers(struct settling *s)
 {
+	struct parcel *told = NULL;
+
 	for (size_t i = 0; s->order && i < ORDER_ROOM; i++) {
 		struct parcel *x = s->order[(s->pool->next_seq + i) % ORDER_ROOM];
 
 		if (x)
-			tell(s, x);
+			tell(s, x, &told);
 	}
+	crew_spent(s->pool, told);
 	if (s->pool->hooks->flush(s->pool->hooks->ctx) < 0)
 		return;
 }
@@ -558,6 +592,7 @@ static void pool_init(struct pool *p, const struct mail_params *d)
 	p->workers_given = d->batch.workers;
 	p->workers_most = p->dry_run ? 1 : d->batch.workers ? d->batch.workers : WORKERS_AUTO;
 	p->limit = p->workers_most;
+	p->counts_only = d->report == REPORT_SILENT && !d->batch.journal && !d->log && !d->batch.ordered;
 	p->started_ms = io_now_ms();
 	p->deadline_ms = d->server.max_time ? p->started_ms + (int64_t)d->server.max_time * 1000 : INT64_MAX;
 	pthread_mutex_init(&p->lock, NULL);
@@ -597,6 +632,7 @@ static int run(struct pool *p, struct opened *o, struct batch_counts *counts, in
 	reap(p, true);
 	tell_leftovers(&s);
 	note_counts(&s);
+	workers_free(p->retired);
 	if (r == 0 && p->outlet)
 		r = outlet_finish(p->outlet, e);
 	if (r == 0 && reader.failed) {
@@ -635,7 +671,9 @@ int batch(struct mail_params *defaults, const struct batch_input *input, const s
 	p->name = !strcmp(input->path, "-") ? "standard input" : input->path;
 	pool_init(p, defaults);
 	sys->hostname();                /* asked for once, before there are threads */
-	r = open_all(p, &opened, defaults, e);
+	r = p->dry_run ? 0 : session_library_start(e);
+	if (r == 0)
+		r = open_all(p, &opened, defaults, e);
 	if (r == 0)
 		r = run(p, &opened, ret_counts, ret_exit, e);
 	routes_free(p->routes);

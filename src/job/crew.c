@@ -23,12 +23,16 @@ void parcels_add(struct parcels *l, struct parcel *x)
 	l->n++;
 }
 
-void parcels_push(struct parcels *l, struct parcel *x)
+void parcels_insert(struct parcels *l, struct parcel *x)
 {
-	x->next = l->first;
-	if (!l->first)
+	struct parcel **at = &l->first;
+
+	while (*at && (*at)->seq < x->seq)
+		at = &(*at)->next;
+	x->next = *at;
+	*at = x;
+	if (!x->next)
 		l->end = &x->next;
-	l->first = x;
 	l->n++;
 }
 
@@ -56,18 +60,19 @@ static void wake(struct worker *w)
 	const uint64_t one = 1;
 
 	w->waiting = false;
+	w->woken = true;
 	if (write(w->wake_fd, &one, sizeof(one)) < 0)
 		return;                 /* its counter is full: it is readable */
 }
 
-/* One who waits, where there is one. */
-static void wake_one(struct pool *p)
+bool crew_wake_one(struct pool *p)
 {
 	for (struct worker *w = p->workers; w; w = w->next)
 		if (w->waiting) {
 			wake(w);
-			return;
+			return true;
 		}
+	return false;
 }
 
 void crew_wake_all(struct pool *p)
@@ -164,37 +169,95 @@ static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
 	return p->input_end && !p->again.n ? NOTHING_MORE : NOTHING_NOW;
 }
 
+static void free_all(struct parcel *list)
+{
+	while (list) {
+		struct parcel *x = list;
+
+		list = x->next;
+		parcel_free(x);
+	}
+}
+
 enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms)
 {
+	struct parcel *spent;
 	enum taking r;
 	uint64_t count;
 
-	if (read(w->wake_fd, &count, sizeof(count)) < 0)
-		count = 0;              /* nobody woke us; it does not block */
 	pthread_mutex_lock(&w->pool->lock);
+	if (w->woken && read(w->wake_fd, &count, sizeof(count)) < 0)
+		count = 0;              /* it was read by the wait already */
+	w->woken = false;
 	r = take(w, ret, ret_until_ms);
 	w->waiting = r != TAKEN;
+	spent = w->spent;
+	w->spent = NULL;
 	pthread_mutex_unlock(&w->pool->lock);
+	free_all(spent);
 	return r;
+}
+
+/* Sent to all, and that is all there is to it: counted, and freed where it was made. */
+static bool settle_plain(struct pool *p, struct parcel *x)
+{
+	if (!p->counts_only || x->skipped || x->from_journal || report_exit_code(&x->report) || x->report.skipped)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	p->plain++;
+	p->plain_rcpts += x->report.n_rcpt;
+	p->n_hands--;
+	if (!p->n_hands && !p->n_rows)
+		pthread_cond_signal(&p->for_settler);
+	pthread_mutex_unlock(&p->lock);
+	parcel_free(x);
+	return true;
 }
 
 void crew_settle(struct pool *p, struct parcel *x)
 {
+	if (settle_plain(p, x))
+		return;
 	pthread_mutex_lock(&p->lock);
 	while (p->done.n >= RESULTS_WAITING)
 		pthread_cond_wait(&p->for_results, &p->lock);
 	parcels_add(&p->done, x);
 	p->n_hands--;
-	pthread_cond_signal(&p->for_settler);
+	if (p->done.n == 1 || !p->n_hands)
+		pthread_cond_signal(&p->for_settler);
 	pthread_mutex_unlock(&p->lock);
 }
 
-void crew_forget(struct pool *p)
+void crew_spent(struct pool *p, struct parcel *list)
 {
+	struct parcel *ours = NULL;
+
 	pthread_mutex_lock(&p->lock);
-	p->n_hands--;
+	while (list) {
+		struct parcel *x = list, **to = x->maker ? &x->maker->spent : &ours;
+
+		list = x->next;
+		x->next = *to;
+		*to = x;
+	}
+	pthread_mutex_unlock(&p->lock);
+	free_all(ours);
+}
+
+void crew_leave(struct worker *w)
+{
+	struct pool *p = w->pool;
+	struct parcel *spent;
+
+	pthread_mutex_lock(&p->lock);
+	spent = w->spent;
+	w->spent = NULL;
+	w->gone = true;
+	w->waiting = false;
+	p->n_workers--;
 	pthread_cond_signal(&p->for_settler);
 	pthread_mutex_unlock(&p->lock);
+	free_all(spent);
 }
 
 void crew_again(struct pool *p, struct parcel *x)
@@ -203,9 +266,9 @@ void crew_again(struct pool *p, struct parcel *x)
 	if (x->not_before_ms)
 		parcels_add(&p->again, x);
 	else
-		parcels_push(&p->again, x);
+		parcels_insert(&p->again, x);
 	p->n_hands--;
-	wake_one(p);
+	crew_wake_one(p);
 	pthread_cond_signal(&p->for_settler);
 	pthread_mutex_unlock(&p->lock);
 }

@@ -157,12 +157,14 @@ static void not_sent(struct parcel *x, const struct pool *p)
 	report_close(&x->report, &v);
 }
 
-struct parcel *parcel_new(struct pool *p, const struct taken *taken)
+struct parcel *parcel_new(struct worker *maker, const struct taken *taken)
 {
+	struct pool *p = maker->pool;
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	struct parcel *x = xcalloc(1, sizeof(*x));
 	int r;
 
+	x->maker = maker;
 	x->seq = taken->seq;
 	x->line = taken->row.line;
 	x->begun_us = io_now_us();

@@ -45,7 +45,8 @@ struct route {
 	unsigned open;                  /* sessions */
 	bool ever_open;
 	bool no_chunking;               /* learnt */
-	unsigned session_most;          /* messages that a session bore before 421; 0: no such limit was met */
+	unsigned long long closed_after;        /* messages that the last session with a 421 bore */
+	unsigned session_most;          /* so many at most; 0: no such limit was met */
 	unsigned fails;                 /* openings in a row that failed, and sessions that brought nothing */
 	int64_t next_open_ms;           /* not before that */
 	bool dead;                      /* given up, for: */
@@ -70,6 +71,7 @@ struct parcel {
 	struct journal_past past;
 	bool from_journal;              /* settled by what the journal knows */
 	bool skipped;                   /* accepted by all in an earlier run: no result */
+	struct worker *maker;           /* whose memory it is: it frees it best */
 	unsigned lost, tries;
 	int64_t not_before_ms, begun_us;
 	struct parcel *next;
@@ -89,6 +91,7 @@ struct worker {
 	pthread_t thread;
 	int wake_fd;                    /* eventfd */
 	bool waiting;                   /* under the lock: to be woken where there is something for it */
+	bool woken;                     /* the same: wake_fd has an octet since */
 	bool gone;                      /* its thread ended, and is to be joined */
 	struct parcel *carry;           /* taken, to be sent by the next session */
 	struct route *route;            /* of its session */
@@ -96,6 +99,7 @@ struct worker {
 	struct session *session;
 	struct conducted_state state;
 	struct buf marks;               /* "sent" records for the journal */
+	struct parcel *spent;           /* under the lock: told, to be freed */
 	struct worker *next;
 };
 
@@ -113,6 +117,7 @@ struct pool {
 	struct journal *journal;
 	struct outlet *outlet;          /* of a dry run */
 	bool dry_run;
+	bool counts_only;               /* nobody hears of a message that was sent to all: no report, journal, log */
 	unsigned workers_most;
 	bool workers_given;             /* somebody said how many */
 	int64_t started_ms, deadline_ms;
@@ -127,11 +132,12 @@ struct pool {
 	struct parcels again;           /* to be sent once more */
 	struct parcels done;            /* settled */
 	unsigned long long n_hands;     /* rows and parcels that workers hold */
+	unsigned long long plain, plain_rcpts;  /* settled, sent to all, and nothing to be told about them */
 	unsigned long long next_seq;    /* of the next result, with `ordered` */
 	unsigned long long stopped_by;  /* stop_on_error: the line that failed; nothing more is sent */
 	bool stop;                      /* begin nothing more: a signal, results that nobody takes, time is over */
 	struct route *routes;
-	struct worker *workers;
+	struct worker *workers, *retired;       /* retired: their threads have ended */
 	unsigned n_workers, limit;      /* threads now; and at most, as the servers bear */
 	int64_t limit_ms, spawned_ms;   /* when limit was lowered; the last thread begun */
 	/* how fast messages may begin: a bucket of tokens for a second's rate and one for a minute's */
@@ -142,27 +148,31 @@ static inline int64_t sooner_ms(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void parcels_init(struct parcels *l);
 void parcels_add(struct parcels *l, struct parcel *x);
-void parcels_push(struct parcels *l, struct parcel *x);        /* as the first */
+void parcels_insert(struct parcels *l, struct parcel *x);      /* before those of later rows */
 
 /* A row that is to be handled, or a parcel to be sent again. */
 struct taken { struct parcel *again; struct row row; unsigned long long seq; bool not_to_be_sent; };
 enum taking { TAKEN, NOTHING_NOW, NOTHING_MORE };
 /* For @w. NOTHING_NOW: its wake_fd becomes readable when there may be something, or ask at *ret_until_ms. */
 enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms);
-/* A parcel is settled: to the settler. Waits while he has too many. */
+/* A parcel is settled: to the settler, where he has anything to do with it. Waits while he has too many. */
 void crew_settle(struct pool *p, struct parcel *x);
-/* What was taken comes to nothing that anybody has to be told. */
-void crew_forget(struct pool *p);
+/* They were told: back to whose memory they are. */
+void crew_spent(struct pool *p, struct parcel *list);
+/* The thread of @w ends. */
+void crew_leave(struct worker *w);
 /* To be sent again, by anybody, from x->not_before_ms on. */
 void crew_again(struct pool *p, struct parcel *x);
 void crew_wake_all(struct pool *p);
+/* One who waits, where there is one. Under the lock. */
+bool crew_wake_one(struct pool *p);
 /* Everything that was read is settled or with the settler. */
 bool crew_finished(const struct pool *p);       /* under the lock */
 
 /* ---- the rest ---- */
 
 /* A parcel of a row; one that is not to be sent has its report closed, and todo NULL. Takes row->text. */
-struct parcel *parcel_new(struct pool *p, const struct taken *taken);
+struct parcel *parcel_new(struct worker *maker, const struct taken *taken);
 /* Its last word is spoken: nothing is tentative any more. */
 void parcel_close(struct parcel *x, const struct verdict *rest);
 bool parcel_any_todo(const struct parcel *x);

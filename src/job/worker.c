@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-	LOST_MOST = 5,                  /* sessions that brought nothing, for one message */
+	LOST_MOST = 5,                  /* sessions that were lost with the same message at their head */
 	FAILS_FIRST = 1, FAILS_LATER = 8,       /* in a row, before a server is given up: never reached, or reached once */
 	BACKOFF_S = 1, BACKOFF_MOST_MS = 30000,
 	DELAYED_MOST = 10000,           /* messages that wait for a retry; more are told as deferred */
@@ -86,8 +86,9 @@ static void over(void *ctx, struct shipment *s)
 	snprintf(x->report.server, sizeof(x->report.server), "%s", w->server->label);
 	if (x->report.error_exit || io_signal_heard) {
 		settle(w, x);
-	} else if (left && (w->state.settled || x->lost < LOST_MOST) && !x->m->needs.once) {
-		x->lost += !w->state.settled;
+	} else if (left && x->lost < LOST_MOST && !x->m->needs.once) {
+		/* where a session is lost again and again with this one, it is this one */
+		x->lost += s->suspect;
 		x->not_before_ms = 0;
 		crew_again(w->pool, x);
 	} else if (left || !put_off(w, x)) {
@@ -123,7 +124,7 @@ static struct parcel *next_parcel(struct worker *w, enum taking *how, int64_t *u
 			return NULL;
 		if (taken.again)
 			return taken.again;
-		x = parcel_new(w->pool, &taken);
+		x = parcel_new(w, &taken);
 		if (x->shipment.msg && !x->report.skipped) {
 			if (!w->pool->dry_run)
 				x->route = route_of(w->pool, x->p);
@@ -173,20 +174,30 @@ static int commit(void *ctx, struct err *e)
 
 /* ---- sessions ---- */
 
-/* Wait to be woken, or for a time. False: the end, there is nothing more to wait for. */
-static bool wait_woken(struct worker *w, int64_t until_ms)
+static bool is_stopped(struct pool *p)
 {
-	struct pool *p = w->pool;
-	struct pollfd f = { .fd = w->wake_fd, .events = POLLIN };
-	uint64_t count;
 	bool stop;
 
-	if (poll(&f, 1, io_poll_ms(until_ms)) > 0 && read(w->wake_fd, &count, sizeof(count)) < 0)
-		return true;
 	pthread_mutex_lock(&p->lock);
 	stop = p->stop;
 	pthread_mutex_unlock(&p->lock);
-	return !stop && !io_signal_heard;
+	return stop || io_signal_heard;
+}
+
+/*
+ * Wait to be woken, or for a time. False: the end, there is nothing more to wait for. Whoever wakes us for that says
+ * so first, so it is looked at first: the octet of the waking may have been read along with that of an earlier one.
+ */
+static bool wait_woken(struct worker *w, int64_t until_ms)
+{
+	struct pollfd f = { .fd = w->wake_fd, .events = POLLIN };
+	uint64_t count;
+
+	if (is_stopped(w->pool))
+		return false;
+	if (poll(&f, 1, io_poll_ms(until_ms)) > 0 && read(w->wake_fd, &count, sizeof(count)) < 0)
+		return true;
+	return !is_stopped(w->pool);
 }
 
 static bool wait_until(struct worker *w, int64_t until_ms)
@@ -322,8 +333,12 @@ static void learn(struct pool *p, struct route *r, const struct conducted_state 
 
 	r->open--;
 	r->no_chunking |= s->no_chunking;
-	if (s->told_closing && s->settled && (!r->session_most || s->settled < r->session_most))
-		r->session_most = (unsigned)(s->settled < UINT32_MAX ? s->settled : UINT32_MAX);
+	/* once may be chance; twice the same number is the server's rule, and then we end before it */
+	if (s->told_closing && s->settled && s->settled < UINT32_MAX) {
+		if (s->settled == r->closed_after)
+			r->session_most = (unsigned)s->settled;
+		r->closed_after = s->settled;
+	}
 	if (s->settled) {
 		r->fails = 0;
 		r->next_open_ms = 0;
@@ -421,11 +436,6 @@ void *worker_main(void *arg)
 			run_session(w, w->carry->route);
 	}
 	buf_clear(&w->marks);
-	pthread_mutex_lock(&p->lock);
-	w->gone = true;
-	w->waiting = false;
-	p->n_workers--;
-	pthread_cond_signal(&p->for_settler);
-	pthread_mutex_unlock(&p->lock);
+	crew_leave(w);
 	return NULL;
 }

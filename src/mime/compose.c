@@ -464,7 +464,8 @@ static int put_head(struct composed *c, struct err *e)
 	const struct field_lists custom = { { &c->p->headers, of_root } };
 	struct buf head = BUF_INIT(PART_HEADER_MAX);
 
-	if (fields_check(&custom, e) < 0 ||
+	/* what most headers have, at once */
+	if (buf_reserve(&head, 1000) < 0 || fields_check(&custom, e) < 0 ||
 	    head_write(&head, &c->message.message_id, c->p, &custom, c->sys, e) < 0 ||
 	    (buf_add(&head, c->root->header.data, c->root->header.len) < 0 &&
 	     err_set(e, ERR_DATA, "the header is over %d octets", PART_HEADER_MAX))) {

@@ -219,7 +219,8 @@ static char *message_id_domain(const struct mail_params *p, const char *from, co
 {
 	const struct mailbox *box = p->from_box.local ? &p->from_box : &p->envelope_from_box;
 	struct addr_cursor cursor = { .at = from, .end = from ? from + strlen(from) : NULL };
-	struct buf wire = BUF_INIT(WIRE_MAX);
+	char room[WIRE_MAX + 1];
+	struct buf wire = BUF_IN(room);
 	struct mailbox author = {0};
 	struct err ignored = ERR_INIT;
 	const char *at = NULL;
@@ -234,7 +235,6 @@ static char *message_id_domain(const struct mail_params *p, const char *from, co
 	domain = xstrdup(at ? at + 1 : sys->hostname());
 	mailbox_clear(&author);
 	err_clear(&ignored);
-	buf_clear(&wire);
 	return domain;
 }
 

@@ -44,7 +44,8 @@ static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, c
 	unsigned timeout_ms = slow ? how->slow_ms : how->timeout_ms;
 
 	if (!how->stream)
-		return staged_take(&l->staged, fd, name, timeout_ms, slow ? leaf_input_end(how->p) : STAGED_EOF, e);
+		return staged_take(&l->staged, fd, name, timeout_ms,
+				   slow ? leaf_input_end(how->p) : STAGED_EOF, e);
 	l->is_stream = true;
 	l->fd = fd;
 	l->timeout_ms = timeout_ms;

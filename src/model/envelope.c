@@ -62,11 +62,12 @@ static int orcpt_word(char **ret, const char *asked, struct err *e)
 
 static int wire(char **ret, bool *ret_eai, const struct mailbox *m, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(WIRE_MAX);
+	char room[WIRE_MAX + 1];
+	struct buf b = BUF_IN(room);
 
 	if (mailbox_wire(m, &b, ret_eai, e) < 0)
 		return -1;
-	*ret = buf_take(&b, NULL);
+	*ret = xmemdup0(b.data, b.len);
 	return 0;
 }
 

@@ -157,10 +157,9 @@ static char *as_asked(const struct rcpts *asked)
 	return buf_take(&b, NULL);
 }
 
-static int finish_rcpts(struct mail_params *p, const char *name, struct addressees *l, bool *ret_group,
-			char **ret_original, struct err *e)
+static int finish_rcpts(struct mail_params *p, const char *name, const struct rcpts *asked,
+			struct addressees *l, bool *ret_group, char **ret_original, struct err *e)
 {
-	const struct rcpts *asked = param_field(p, param_row(name));
 	struct taking t = { .p = p, .to = l };
 
 	for (size_t i = 0; i < asked->count; i++) {
@@ -247,10 +246,10 @@ static bool has_recipients(const struct mail_params *p)
 
 int finish_recipients(struct mail_params *p, struct err *e)
 {
-	if (finish_rcpts(p, "to", &p->to_boxes, &p->to_groups, &p->original_to, e) < 0 ||
-	    finish_rcpts(p, "cc", &p->cc_boxes, &p->cc_groups, &p->original_cc, e) < 0 ||
-	    finish_rcpts(p, "bcc", &p->bcc_boxes, NULL, NULL, e) < 0 ||
-	    finish_rcpts(p, "rcpt", &p->rcpt_boxes, NULL, NULL, e) < 0 || finish_found(p, e) < 0 ||
+	if (finish_rcpts(p, "to", &p->to, &p->to_boxes, &p->to_groups, &p->original_to, e) < 0 ||
+	    finish_rcpts(p, "cc", &p->cc, &p->cc_boxes, &p->cc_groups, &p->original_cc, e) < 0 ||
+	    finish_rcpts(p, "bcc", &p->bcc, &p->bcc_boxes, NULL, NULL, e) < 0 ||
+	    finish_rcpts(p, "rcpt", &p->rcpt, &p->rcpt_boxes, NULL, NULL, e) < 0 || finish_found(p, e) < 0 ||
 	    finish_reply_to(p, e) < 0)
 		return -1;
 	if (has_recipients(p) || p->probing)
@@ -262,18 +261,24 @@ int finish_recipients(struct mail_params *p, struct err *e)
  * The sender.
  */
 
-static const char *user_name(void)
+/* malloc; NULL: none. */
+static char *user_name(void)
 {
-	const struct passwd *pw = getpwuid(getuid());
+	struct passwd entry, *found = NULL;
+	char room[16384];               /* more than glibc asks for, and than a line of passwd(5) has */
 
-	return pw && pw->pw_name && *pw->pw_name ? pw->pw_name : NULL;
+	if (getpwuid_r(getuid(), &entry, room, sizeof(room), &found) || !found || !found->pw_name ||
+	    !*found->pw_name)
+		return NULL;
+	return xstrdup(found->pw_name);
 }
 
 /* %U the user, %H the host, %% a percent sign; -1: what stands for it is not known. */
 static int expand_pattern(char **ret, const char *text, const struct sysinfo *sys, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(4096);
-	const char *user = user_name(), *host = sys->hostname();
+	CLEANUP(freep) char *user = user_name();
+	const char *host = sys->hostname();
 
 	for (; *text; text++) {
 		const char *put = text;
@@ -296,12 +301,16 @@ static int expand_pattern(char **ret, const char *text, const struct sysinfo *sy
 }
 
 /* Whoever runs the machine may write patterns; the sender of one message writes addresses. */
-static int finish_pattern(struct mail_params *p, const char *name, const struct sysinfo *sys, struct err *e)
+static int finish_pattern(struct mail_params *p, const char *name, char **field, const struct sysinfo *sys,
+			  struct err *e)
 {
-	char **field = param_field(p, param_row(name)), *expanded = NULL;
-	enum origin o = param_origin(p, name);
+	char *expanded = NULL;
+	enum origin o;
 
-	if (!*field || !strchr(*field, '%') || (o != ORIGIN_CONFIG && o != ORIGIN_ENV))
+	if (!*field || !strchr(*field, '%'))
+		return 0;
+	o = param_origin(p, name);
+	if (o != ORIGIN_CONFIG && o != ORIGIN_ENV)
 		return 0;
 	if (expand_pattern(&expanded, *field, sys, e) < 0)
 		return param_wrap(p, name, e);
@@ -310,11 +319,9 @@ static int finish_pattern(struct mail_params *p, const char *name, const struct 
 	return 0;
 }
 
-static int finish_mailbox(const struct mail_params *p, const char *name, struct mailbox *ret, unsigned flags,
-			  struct err *e)
+static int finish_mailbox(const struct mail_params *p, const char *name, const char *text,
+			  struct mailbox *ret, unsigned flags, struct err *e)
 {
-	const char *text = *(char **)param_field(p, param_row(name));
-
 	if (!text)
 		return 0;
 	if (mailbox_parse(ret, text, strlen(text), flags | ADDR_BARE_LOCAL, e) < 0)
@@ -323,9 +330,10 @@ static int finish_mailbox(const struct mail_params *p, const char *name, struct 
 	return 0;
 }
 
-static int finish_author(const struct mail_params *p, const char *name, struct mailbox *ret, struct err *e)
+static int finish_author(const struct mail_params *p, const char *name, const char *text, struct mailbox *ret,
+			 struct err *e)
 {
-	if (finish_mailbox(p, name, ret, 0, e) < 0)
+	if (finish_mailbox(p, name, text, ret, 0, e) < 0)
 		return -1;
 	return ret->local && check_domain(p, ret, e) < 0 ? param_wrap(p, name, e) : 0;
 }
@@ -391,7 +399,7 @@ static bool from_of_message(struct mail_params *p)
 static int default_from(struct mail_params *p, const struct sysinfo *sys, struct err *e)
 {
 	const char *host = p->mail_domain ? p->mail_domain + (*p->mail_domain == '@') : sys->hostname();
-	const char *user = user_name();
+	CLEANUP(freep) char *user = user_name();
 	bool qualified = p->mail_domain || (host && strchr(host, '.'));
 
 	if (!qualified && !server_params_local(&p->server))
@@ -413,9 +421,9 @@ static int decide_from(struct mail_params *p, const struct sysinfo *sys, struct 
 	const struct field *from = ready ? NULL : field_named(&p->headers, "From");
 
 	if (p->from && is_forced(p))
-		return finish_mailbox(p, "from", &p->from_box, 0, e);
+		return finish_mailbox(p, "from", p->from, &p->from_box, 0, e);
 	if (p->from)
-		return finish_author(p, "from", &p->from_box, e);
+		return finish_author(p, "from", p->from, &p->from_box, e);
 	if (from)
 		return from_of_headers(p, from, e);
 	if (ready && from_of_message(p))
@@ -491,12 +499,13 @@ static void apply_force(struct mail_params *p)
 
 int finish_sender(struct mail_params *p, const struct sysinfo *sys, struct err *e)
 {
-	if (finish_pattern(p, "from", sys, e) < 0 || finish_pattern(p, "envelope_from", sys, e) < 0 ||
-	    finish_pattern(p, "force_from", sys, e) < 0)
+	if (finish_pattern(p, "from", &p->from, sys, e) < 0 ||
+	    finish_pattern(p, "envelope_from", &p->envelope_from, sys, e) < 0 ||
+	    finish_pattern(p, "force_from", &p->force_from, sys, e) < 0)
 		return -1;
-	if (finish_author(p, "sender", &p->sender_box, e) < 0 ||
-	    finish_author(p, "force_from", &p->force_from_box, e) < 0 ||
-	    finish_mailbox(p, "envelope_from", &p->envelope_from_box, ADDR_NULL, e) < 0)
+	if (finish_author(p, "sender", p->sender, &p->sender_box, e) < 0 ||
+	    finish_author(p, "force_from", p->force_from, &p->force_from_box, e) < 0 ||
+	    finish_mailbox(p, "envelope_from", p->envelope_from, &p->envelope_from_box, ADDR_NULL, e) < 0)
 		return -1;
 	p->null_sender = p->envelope_from && !*p->envelope_from_box.local && !p->envelope_from_box.name;
 	if (decide_from(p, sys, e) < 0)

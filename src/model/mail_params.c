@@ -226,22 +226,6 @@ bool mail_params_confined(const struct mail_params *p, const char *name)
 	return origin_is_data(param_origin(p, name));
 }
 
-/* Strings, trees and lists are a pointer or begin with one, which is NULL where there is nothing. */
-bool field_is_bare(const struct param *which, const void *field)
-{
-	switch (which->type) {
-	case PARAM_BOOL: case PARAM_UINT: case PARAM_SIZE: case PARAM_ENUM: case PARAM_ACTION:
-		return true;
-	case PARAM_STR: case PARAM_CONTENT: return !*(void *const *)field;
-	case PARAM_STRS: return !((const struct strlist *)field)->item;
-	case PARAM_RCPTS: return !((const struct rcpts *)field)->item;
-	case PARAM_FIELDS: case PARAM_ALIASES: return !((const struct fields *)field)->item;
-	case PARAM_ATTACHMENTS: return !((const struct attachments *)field)->item;
-	case PARAM_SECRET: return !((const struct secret *)field)->text;
-	}
-	return false;
-}
-
 void field_clear(const struct param *which, void *field)
 {
 	switch (which->type) {

@@ -128,7 +128,7 @@ struct server_params {
 	uint64_t limit_rate;    /* octets a second; 0: none */
 	unsigned max_rcpt;
 	unsigned retries, retry_delay;  /* seconds before the first, doubled before each further one */
-	/* by mail_params_finish() */
+	/* by mail_params_finish(); from here to the end mail_params_copy() leaves it out */
 	struct server *list; size_t n_list;
 	unsigned mechanisms;    /* enum auth_mech bits allowed */
 	bool inspect;           /* --check: certificates are kept to be looked at */
@@ -197,7 +197,7 @@ struct mail_params {
 	/* where a JSON text set it; file NULL: nowhere */
 	struct { char *file; unsigned line, column; } place[PARAM_MAX];
 
-	/* by mail_params_finish(): parsed, checked */
+	/* by mail_params_finish(): parsed, checked; from here to the end mail_params_copy() leaves it out */
 	struct mailbox from_box, sender_box, envelope_from_box;         /* local NULL: none */
 	struct mailbox force_from_box;
 	struct addressees found_boxes;          /* of found.rcpts, with read_recipients: local names resolved */

@@ -14,18 +14,21 @@
 
 static void strlist_copy(struct strlist *to, const struct strlist *from)
 {
+	*to = (struct strlist){0};
 	for (size_t i = 0; i < from->count; i++)
 		strlist_add(to, xstrdup(from->item[i]));
 }
 
 static void fields_copy(struct fields *to, const struct fields *from)
 {
+	*to = (struct fields){0};
 	for (size_t i = 0; i < from->count; i++)
 		fields_add(to, xstrdup(from->item[i].name), xstrdup(from->item[i].value));
 }
 
 static void rcpts_copy(struct rcpts *to, const struct rcpts *from)
 {
+	*to = (struct rcpts){0};
 	for (size_t i = 0; i < from->count; i++) {
 		const struct rcpt_param *r = &from->item[i];
 
@@ -45,6 +48,7 @@ static void content_copy(struct content *to, const struct content *from)
 
 static void attachments_copy(struct attachments *to, const struct attachments *from)
 {
+	*to = (struct attachments){0};
 	for (size_t i = 0; i < from->count; i++) {
 		const struct attachment *a = &from->item[i];
 		struct attachment *copy;
@@ -121,24 +125,32 @@ static void field_copy(const struct param *which, void *to, const void *from)
 	}
 }
 
+/* What mail_params_finish() makes stands last in both structures. */
+static void forget_finished(struct mail_params *p)
+{
+	const size_t first = offsetof(struct mail_params, from_box);
+	const size_t server = offsetof(struct server_params, list);
+
+	memset((char *)p + first, 0, sizeof(*p) - first);
+	memset((char *)&p->server + server, 0, sizeof(p->server) - server);
+}
+
 void mail_params_copy(struct mail_params *dst, const struct mail_params *src)
 {
 	size_t n;
 	const struct param *table = param_table(&n);
 
-	mail_params_init(dst);
-	memcpy(dst->origin, src->origin, sizeof(dst->origin));
-	memcpy(dst->place, src->place, sizeof(dst->place));
+	*dst = *src;
+	forget_finished(dst);
 	for (size_t i = 0; i < n; i++) {
-		field_copy(&table[i], param_field(dst, &table[i]), param_field(src, &table[i]));
+		const void *from = param_field(src, &table[i]);
+
+		if (!field_is_bare(&table[i], from))
+			field_copy(&table[i], param_field(dst, &table[i]), from);
 		if (src->place[i].file)
 			dst->place[i].file = xstrdup(src->place[i].file);
 	}
 	content_copy(&dst->message, &src->message);
-	dst->headless = src->headless;
-	dst->dsn_optional = src->dsn_optional;
-	dst->probing = src->probing;
-	dst->found.is = src->found.is;
 	dst->found.from = xstrdup(src->found.from);
 	dst->found.sender = xstrdup(src->found.sender);
 	strlist_copy(&dst->found.rcpts, &src->found.rcpts);
@@ -155,7 +167,8 @@ void param_reset(struct mail_params *p, const struct param *which)
 		return;
 	mail_params_init(&fresh);
 	param_clear(p, which);
-	field_copy(which, param_field(p, which), param_field(&fresh, which));   /* a default allocates nothing */
+	/* a default allocates nothing */
+	field_copy(which, param_field(p, which), param_field(&fresh, which));
 	p->origin[id] = ORIGIN_DEFAULT;
 	free(p->place[id].file);
 	p->place[id].file = NULL;

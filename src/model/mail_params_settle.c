@@ -20,8 +20,6 @@ static int settle_pair(struct mail_params *p, const char *text, const char *file
 	const struct param *text_row = param_row(text), *file_row = param_row(file), *loser;
 	enum origin a = p->origin[param_id(text_row)], b = p->origin[param_id(file_row)];
 
-	if (!param_has_value(p, text_row) || !param_has_value(p, file_row))
-		return 0;
 	loser = a < b ? text_row : file_row;
 	if (a == b)
 		return err_set(e, ERR_USAGE, "%s and %s exclude each other", text, file);
@@ -228,7 +226,9 @@ static int check_files_dir(const struct mail_params *p, struct err *e)
 
 int mail_params_settle(struct mail_params *p, struct err *e)
 {
-	if (settle_pair(p, "body", "body_file", e) < 0 || settle_pair(p, "html", "html_file", e) < 0)
+	if (p->body && p->body_file && settle_pair(p, "body", "body_file", e) < 0)
+		return -1;
+	if (p->html && p->html_file && settle_pair(p, "html", "html_file", e) < 0)
 		return -1;
 	if (settle_read_recipients(p, e) < 0 || settle_ready_message(p, e) < 0)
 		return -1;

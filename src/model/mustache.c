@@ -1,6 +1,6 @@
 /*
- * Mustache: text to steps, steps and a value to text; see mustache.h. A section is a step that knows where its end is,
- * and its end one that knows where it began, so that nothing recurses.
+ * Mustache: text to steps, steps and a value to text; see mustache.h. A section is a step that knows where
+ * its end is, and its end one that knows where it began, so that nothing recurses.
  */
 
 #include "model/mustache.h"
@@ -16,7 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 256, STEPS_MAX = 1 << 20, DELIMITER_MAX = 16, NAME_SHOWN = 128 };
+enum {
+	DEPTH_MAX = 256,                /* of sections in each other: so many frames are on the stack, 4 KiB */
+	STEPS_MAX = 1 << 20,
+	DELIMITER_MAX = 16,
+	NAME_SHOWN = 128,
+	/* Lists in lists may make any number of turns that print nothing, so a limit of the output is too little. */
+	TAKEN_MAX = 1 << 24,            /* about a tenth of a second */
+};
 
 enum step_kind { STEP_TEXT, STEP_VALUE, STEP_RAW, STEP_SECTION, STEP_INVERTED, STEP_END };
 
@@ -31,30 +38,37 @@ struct mustache {
 	char *text;
 	struct step *step;
 	size_t n, cap;
+	bool has_tags;
 };
 
 /* ---- compiling ---- */
+
+/* An open section: its step, and where its tag is. */
+struct begun { size_t step; const char *tag; };
 
 struct compiling {
 	struct mustache *t;
 	const char *at, *end;
 	char open[DELIMITER_MAX], close[DELIMITER_MAX];
 	size_t open_len, close_len;
-	size_t begun[DEPTH_MAX], depth; /* open sections: their steps */
+	const char *tag;                /* the one being read: where a fault is */
+	struct begun begun[DEPTH_MAX];
+	size_t depth;
 	struct err *e;
 };
 
-static int fail(const struct compiling *c, const char *at, const char *what, const char *name, size_t len)
+static int fail(const struct compiling *c, const char *what, const char *name, size_t len)
 {
 	unsigned line = 1, column = 1;
 	char shown[NAME_SHOWN];
 
-	for (const char *p = c->t->text; p < at; p++) {
+	for (const char *p = c->t->text; p < c->tag; p++) {
 		column = *p == '\n' ? 1 : column + ((*p & 0xc0) != 0x80);
 		line += *p == '\n';
 	}
 	utf8_escape(shown, sizeof(shown), name, len);
-	return err_set(c->e, ERR_DATA, "%u:%u: %s%s%s", line, column, len ? shown : "", len ? ": " : "", what);
+	return err_set(c->e, ERR_DATA, "%u:%u: %s%s%s", line, column, len ? shown : "", len ? ": " : "",
+		       what);
 }
 
 static int add(struct compiling *c, enum step_kind kind, const char *at, size_t len)
@@ -64,7 +78,7 @@ static int add(struct compiling *c, enum step_kind kind, const char *at, size_t 
 	if (kind == STEP_TEXT && !len)
 		return 0;
 	if (t->n == STEPS_MAX)
-		return fail(c, at, "too many tags", NULL, 0);
+		return fail(c, "too many tags", NULL, 0);
 	if (t->n == t->cap) {
 		t->cap = t->cap ? t->cap * 2 : 16;
 		t->step = xreallocarray(t->step, t->cap, sizeof(*t->step));
@@ -88,18 +102,12 @@ static void trim(const char **at, size_t *len)
 		--*len;
 }
 
-/* {{=<% %>=}} */
-static int set_delimiters(struct compiling *c, const char *tag, const char *at, size_t len)
+/* Of {{=<% %>=}} what is between the '='. */
+static int set_delimiters(struct compiling *c, const char *at, size_t len)
 {
 	const char *space;
 	size_t open_len, close_len;
 
-	if (len < 2 || at[len - 1] != '=')
-		return fail(c, tag, "a change of delimiters must end in '='", NULL, 0);
-	at++;
-	len -= 2;
-	if (!len)
-		return fail(c, tag, "a change of delimiters must name two", NULL, 0);
 	trim(&at, &len);
 	for (space = at; space < at + len && !is_space(*space); space++)
 		;
@@ -112,31 +120,31 @@ static int set_delimiters(struct compiling *c, const char *tag, const char *at, 
 			close_len = 0;
 	if (!open_len || !close_len || open_len >= DELIMITER_MAX || close_len >= DELIMITER_MAX ||
 	    memchr(at, '=', len))
-		return fail(c, tag, "a change of delimiters must name two, without '='", NULL, 0);
+		return fail(c, "a change of delimiters must name two, without '='", NULL, 0);
 	memcpy(c->open, at, c->open_len = open_len);
 	memcpy(c->close, space, c->close_len = close_len);
 	return 0;
 }
 
-static int open_section(struct compiling *c, enum step_kind kind, const char *tag, const char *name, size_t len)
+static int open_section(struct compiling *c, enum step_kind kind, const char *name, size_t len)
 {
 	if (c->depth == DEPTH_MAX)
-		return fail(c, tag, "too many sections in each other", name, len);
-	c->begun[c->depth++] = c->t->n;
+		return fail(c, "too many sections in each other", name, len);
+	c->begun[c->depth++] = (struct begun){ c->t->n, c->tag };
 	return add(c, kind, name, len);
 }
 
-static int close_section(struct compiling *c, const char *tag, const char *name, size_t len)
+static int close_section(struct compiling *c, const char *name, size_t len)
 {
 	struct step *begin;
 	size_t at;
 
 	if (!c->depth)
-		return fail(c, tag, "ends a section that was not begun", name, len);
-	at = c->begun[--c->depth];
+		return fail(c, "ends a section that was not begun", name, len);
+	at = c->begun[--c->depth].step;
 	begin = &c->t->step[at];
 	if (begin->len != len || memcmp(begin->at, name, len))
-		return fail(c, tag, "ends another section than the one that is open", name, len);
+		return fail(c, "ends another section than the one that is open", name, len);
 	begin->other = c->t->n;
 	if (add(c, STEP_END, name, len) < 0)
 		return -1;
@@ -144,45 +152,43 @@ static int close_section(struct compiling *c, const char *tag, const char *name,
 	return 0;
 }
 
-static int check_name(const struct compiling *c, const char *tag, const char *name, size_t len)
+static int check_name(const struct compiling *c, const char *name, size_t len)
 {
+	/* {{name} and, further on, {{other}} */
+	if (memmem(name, len, c->open, c->open_len))
+		return fail(c, "a tag that does not end", NULL, 0);
 	if (!len)
-		return fail(c, tag, "a tag without a name", NULL, 0);
+		return fail(c, "a tag without a name", NULL, 0);
 	if (len == 1 && *name == '.')
 		return 0;
 	if (name[0] == '.' || name[len - 1] == '.' || memmem(name, len, "..", 2))
-		return fail(c, tag, "a name with an empty part", name, len);
-	for (size_t i = 0; i < len; i++)
+		return fail(c, "a name with an empty part", name, len);
+	for (size_t i = 0; i < len; i++) {
 		if (is_space(name[i]))
-			return fail(c, tag, "a name with a space in it", name, len);
+			return fail(c, "a name with a space in it", name, len);
+		/* member() relies on it: no NUL */
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+			return fail(c, "a name with a control character in it", name, len);
+	}
 	return 0;
 }
 
-/* What is between the delimiters. */
-static int take_tag(struct compiling *c, const char *tag, const char *at, size_t len, bool triple)
+/* What is between the delimiters, without the sigil, which is 0 for a plain {{name}}. */
+static int take_tag(struct compiling *c, char sigil, const char *at, size_t len)
 {
-	char sigil;
-
-	if (!triple)
-		trim(&at, &len);
-	sigil = triple ? '{' : len ? *at : 0;
 	if (sigil == '!')
 		return 0;
 	if (sigil == '=')
-		return set_delimiters(c, tag, at, len);
+		return set_delimiters(c, at, len);
 	if (sigil == '>')
-		return fail(c, tag, "partials ({{>name}}) are not supported", NULL, 0);
-	if (!triple && sigil && strchr("#^/&", sigil)) {
-		at++;
-		len--;
-	}
+		return fail(c, "partials ({{>name}}) are not supported", NULL, 0);
 	trim(&at, &len);
-	if (check_name(c, tag, at, len) < 0)
+	if (check_name(c, at, len) < 0)
 		return -1;
 	switch (sigil) {
-	case '#': return open_section(c, STEP_SECTION, tag, at, len);
-	case '^': return open_section(c, STEP_INVERTED, tag, at, len);
-	case '/': return close_section(c, tag, at, len);
+	case '#': return open_section(c, STEP_SECTION, at, len);
+	case '^': return open_section(c, STEP_INVERTED, at, len);
+	case '/': return close_section(c, at, len);
 	case '{':
 	case '&': return add(c, STEP_RAW, at, len);
 	default: return add(c, STEP_VALUE, at, len);
@@ -190,8 +196,8 @@ static int take_tag(struct compiling *c, const char *tag, const char *at, size_t
 }
 
 /*
- * A tag that prints nothing, alone on its line, takes the line with it: *begin back to the line's first octet, *end
- * behind its end. @text_at: where the text before it may begin.
+ * A tag that prints nothing, alone on its line, takes the line with it: *begin back to the line's first
+ * octet, *end behind its end. @text_at: where the text before it may begin.
  */
 static void take_line(const struct compiling *c, const char *text_at, const char **begin, const char **end)
 {
@@ -212,49 +218,64 @@ static void take_line(const struct compiling *c, const char *text_at, const char
 	*end = right < c->end ? right + 1 : right;
 }
 
-/* The tag that begins at @tag; c->at is behind it then, or behind its line. @text_at: the text before it. */
-static int step_tag(struct compiling *c, const char *text_at, const char *tag)
+/*
+ * Where the tag's content ends, whose first octet is at @at: before the closing delimiter, or NULL. {{{x}}}
+ * (with other delimiters <%{x}%>) ends in '}' and the delimiter, {{=<% %>=}} in '=' and the delimiter.
+ */
+static const char *content_end(const struct compiling *c, const char *at, char sigil)
 {
-	const char *at = tag + c->open_len, *close, *begin = tag, *end;
-	bool triple = at < c->end && *at == '{' && c->open_len == 2 && !memcmp(c->open, "{{", 2);
-	size_t close_len = triple ? 3 : c->close_len;
+	char close[DELIMITER_MAX + 1];
+	size_t len = 0;
+
+	if (sigil == '{' || sigil == '=')
+		close[len++] = sigil == '{' ? '}' : '=';
+	memcpy(close + len, c->close, c->close_len);
+	len += c->close_len;
+	return memmem(at, (size_t)(c->end - at), close, len);
+}
+
+/* The text at c->at and the tag behind it, at c->tag. Then c->at is behind the tag, or behind its line. */
+static int step_tag(struct compiling *c)
+{
+	const char *text_at = c->at, *at = c->tag + c->open_len, *begin = c->tag, *close, *end;
 	char sigil;
 
-	close = memmem(at, (size_t)(c->end - at), triple ? "}}}" : c->close, close_len);
+	while (at < c->end && is_space(*at))
+		at++;
+	sigil = at < c->end ? *at : 0;
+	if (!sigil || !strchr("{&#^/!=>", sigil))
+		sigil = 0;
+	at += sigil != 0;
+	close = content_end(c, at, sigil);
 	if (!close)
-		return fail(c, tag, "a tag that does not end", NULL, 0);
-	end = close + close_len;
-	at += triple;
-	for (sigil = 0; !triple && at < close; at++)
-		if (!is_space(*at)) {
-			sigil = *at;
-			break;
-		}
+		return fail(c, "a tag that does not end", NULL, 0);
+	end = close + c->close_len + (sigil == '{' || sigil == '=');
 	if (sigil && strchr("#^/!=", sigil))
 		take_line(c, text_at, &begin, &end);
 	if (add(c, STEP_TEXT, text_at, (size_t)(begin - text_at)) < 0)
 		return -1;
 	c->at = end;
-	return take_tag(c, tag, tag + c->open_len + triple, (size_t)(close - tag) - c->open_len - triple, triple);
+	return take_tag(c, sigil, at, (size_t)(close - at));
 }
 
 static int compile(struct compiling *c)
 {
-	while (c->at < c->end) {
-		const char *tag = memmem(c->at, (size_t)(c->end - c->at), c->open, c->open_len);
+	const char *tag;
 
-		if (!tag) {
-			if (add(c, STEP_TEXT, c->at, (size_t)(c->end - c->at)) < 0)
-				return -1;
-			break;
-		}
-		if (step_tag(c, c->at, tag) < 0)
+	while ((tag = memmem(c->at, (size_t)(c->end - c->at), c->open, c->open_len))) {
+		c->tag = tag;
+		c->t->has_tags = true;
+		if (step_tag(c) < 0)
 			return -1;
 	}
+	if (add(c, STEP_TEXT, c->at, (size_t)(c->end - c->at)) < 0)
+		return -1;
 	if (c->depth) {
-		const struct step *s = &c->t->step[c->begun[c->depth - 1]];
+		const struct begun *b = &c->begun[c->depth - 1];
+		const struct step *s = &c->t->step[b->step];
 
-		return fail(c, s->at, "a section that does not end", s->at, s->len);
+		c->tag = b->tag;
+		return fail(c, "a section that does not end", s->at, s->len);
 	}
 	return 0;
 }
@@ -265,7 +286,7 @@ int mustache_compile(struct mustache **ret, const char *text, size_t len, struct
 	struct compiling c = { .t = t, .open = "{{", .close = "}}", .open_len = 2, .close_len = 2, .e = e };
 
 	t->text = xmemdup0(text, len);
-	c.at = t->text;
+	c.at = c.tag = t->text;
 	c.end = t->text + len;
 	if (compile(&c) < 0)
 		return -1;
@@ -283,6 +304,11 @@ void mustache_free(struct mustache *t)
 	free(t);
 }
 
+bool mustache_is_plain(const struct mustache *t)
+{
+	return !t->has_tags;
+}
+
 static size_t first_word(const char *name, size_t len)
 {
 	const char *dot = memchr(name, '.', len);
@@ -290,7 +316,8 @@ static size_t first_word(const char *name, size_t len)
 	return dot ? (size_t)(dot - name) : len;
 }
 
-void mustache_names(const struct mustache *t, void (*each)(void *ctx, const char *name, size_t len), void *ctx)
+void mustache_names(const struct mustache *t, void (*each)(void *ctx, const char *name, size_t len),
+		    void *ctx)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct step *s = &t->step[i];
@@ -299,7 +326,8 @@ void mustache_names(const struct mustache *t, void (*each)(void *ctx, const char
 			continue;
 		if (first_word(s->at, s->len))
 			each(ctx, s->at, first_word(s->at, s->len));
-		if (s->kind == STEP_SECTION)
+		/* in {{#.}} the context is what it was, and in an inverted section */
+		if (s->kind == STEP_SECTION && first_word(s->at, s->len))
 			i = s->other;
 	}
 }
@@ -324,12 +352,13 @@ static const struct value *member(const struct value *v, const char *name, size_
 	if (!v || v->type != VALUE_OBJECT)
 		return NULL;
 	for (v = v->first; v; v = v->next)
-		if (!strncmp(v->key, name, len) && !v->key[len])
+		/* a name has no NUL, so a shorter key differs at its end */
+		if (v->key[0] == name[0] && !strncmp(v->key, name, len) && !v->key[len])
 			return v;
 	return NULL;
 }
 
-/* From the innermost context outwards for the first word; the others are looked up in what that gave. */
+/* From the innermost context outwards for the first word; the others are looked up in what it gave. */
 static const struct value *look_up(const struct rendering *r, const char *name, size_t len)
 {
 	const struct value *v = NULL;
@@ -399,17 +428,20 @@ static const char *next_key(void *ctx)
 	return v->key;
 }
 
+/* Of "usre.name" the first word is what the data may have in another spelling, if not in this one. */
 static int missing(const struct rendering *r, const struct step *s)
 {
+	size_t word = first_word(s->at, s->len);
 	struct words words = { r->data->type == VALUE_OBJECT ? r->data->first : NULL };
-	const char *near = nearest_word(s->at, s->len, next_key, &words);
+	const char *near = look_up(r, s->at, word) ? NULL : nearest_word(s->at, word, next_key, &words);
 	char name[NAME_SHOWN], other[NAME_SHOWN];
 
 	utf8_escape(name, sizeof(name), s->at, s->len);
 	if (!near)
-		return err_set(r->e, ERR_DATA, "{{%s}}: no such name in the data", name);
+		return err_set(r->e, ERR_DATA, "{{%s}}: there is no such name in the data", name);
 	utf8_escape(other, sizeof(other), near, strlen(near));
-	return err_set(r->e, ERR_DATA, "{{%s}}: no such name in the data, did you mean '%s'?", name, other);
+	return err_set(r->e, ERR_DATA, "{{%s}}: there is no such name in the data, did you mean '%s'?", name,
+		       other);
 }
 
 static int put_value(struct rendering *r, const struct step *s)
@@ -494,9 +526,12 @@ int mustache_render(const struct mustache *t, const struct value *data, unsigned
 	r.out = out;
 	r.depth = 0;
 	r.e = e;
-	for (size_t i = 0; i < t->n;) {
+	for (size_t i = 0, taken = 0; i < t->n; taken++) {
 		const struct step *s = &t->step[i];
 
+		if (taken == TAKEN_MAX)
+			return err_set(e, ERR_DATA, "the sections go through more than %d tags and texts",
+				       TAKEN_MAX);
 		switch (s->kind) {
 		case STEP_TEXT:
 			if (buf_add(out, s->at, s->len) < 0)

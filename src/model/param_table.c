@@ -311,7 +311,7 @@ static pthread_once_t slots_made = PTHREAD_ONCE_INIT;
 
 _Static_assert(N_SLOTS >= 4 * PARAM_MAX && !(N_SLOTS & (N_SLOTS - 1)), "every row may have two names");
 
-/* Where the search for a name begins: its length and three of its characters tell nearly all of ours apart. */
+/* Where the search for a name begins: length and three characters tell nearly all of ours apart. */
 static size_t first_slot(const char *name, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)name;

@@ -31,8 +31,26 @@ static inline void *param_field(const struct mail_params *p, const struct param 
 	return (char *)p + which->offset;
 }
 
-/* Nothing that would have to be copied or released is in a @field of the type of @which. */
-bool field_is_bare(const struct param *which, const void *field);
+/*
+ * Nothing that would have to be copied or released is in a @field of the type of @which. Strings, trees and
+ * lists are a pointer or begin with one, which is NULL then.
+ */
+static inline bool field_is_bare(const struct param *which, const void *field)
+{
+	switch (which->type) {
+	case PARAM_BOOL: case PARAM_UINT: case PARAM_SIZE: case PARAM_ENUM: case PARAM_ACTION:
+		return true;
+	case PARAM_SECRET:
+		return !((const struct secret *)field)->text;
+	case PARAM_STR: case PARAM_CONTENT: case PARAM_STRS: case PARAM_RCPTS: case PARAM_FIELDS:
+	case PARAM_ALIASES: case PARAM_ATTACHMENTS:
+		break;
+	}
+	return !*(void *const *)field;
+}
+_Static_assert(!offsetof(struct strlist, item) && !offsetof(struct rcpts, item) &&
+	       !offsetof(struct fields, item) && !offsetof(struct attachments, item), "see field_is_bare()");
+
 /* Release a field of the type of @which and make it empty. */
 void field_clear(const struct param *which, void *field);
 /* The same of that in @p. */

@@ -173,6 +173,8 @@ static void end_all(struct conductor *c, const struct verdict *why)
 {
 	bool told = c->head && c->head->d.told_closing;
 
+	if (c->head)
+		c->head->suspect = !told && !c->stop;
 	while (c->head) {
 		if (told)
 			dialog_not_done(&c->head->d);
@@ -480,7 +482,7 @@ static int begin(struct conductor *c)
 	if (!take_pending(c))
 		return 0;
 	s = c->pending;
-	s->committed = false;
+	s->committed = s->suspect = false;
 	s->d = (struct dialog){ .env = s->env, .cap = session_capabilities(c->session), .needs = &s->msg->needs,
 				.report = s->report, .todo = s->todo, .lmtp = c->how->lmtp,
 				.all_or_nothing = s->all_or_nothing, .once = s->msg->needs.once,

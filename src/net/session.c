@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,22 +20,26 @@
  * Once, before the first handle. The variables go first, for libcurl's TLS library reads its own right here:
  * none of them may redirect a session, or write its keys to a file, unasked.
  */
-static int library_init(struct err *e)
+static bool library_works;
+
+static void start_library(void)
 {
 	static const char *const variables[] = {
 		"SSLKEYLOGFILE", "smtp_proxy",  "SMTP_PROXY", "smtps_proxy", "SMTPS_PROXY", "http_proxy",
 		"https_proxy",   "HTTPS_PROXY", "all_proxy",  "ALL_PROXY",   "no_proxy",    "NO_PROXY",
 	};
-	static bool done;
 
-	if (done)
-		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
 		unsetenv(variables[i]);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT))
-		return err_set(e, ERR_OS, "libcurl cannot be started: out of memory");
-	done = true;
-	return 0;
+	library_works = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+int session_library_start(struct err *e)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start_library);
+	return library_works ? 0 : err_set(e, ERR_OS, "libcurl cannot be started: out of memory");
 }
 
 static bool clear_is_safe(const struct opening *o)
@@ -87,7 +92,7 @@ static int open_it(struct opening *o)
 
 	if (rc <= 0)
 		return rc;
-	if (library_init(o->e) < 0)
+	if (session_library_start(o->e) < 0)
 		return -1;
 	o->stage = STAGE_CONNECT;
 	o->since_us = io_now_us();

@@ -92,5 +92,10 @@ int session_ask_again(struct session *s, bool lmtp, int64_t until_ms, const stru
 void session_close(struct session *s);
 DEFINE_CLEANUP(struct session *, session_close);
 
+/*
+ * Start libcurl. session_open() does; who has threads that read the environment does it before there are any, for
+ * some variables are removed from it. ERR_OS.
+ */
+int session_library_start(struct err *e) MUST_CHECK;
 /* "libcurl 7.88.1 OpenSSL/3.0.17" for --version. */
 const char *session_library(void);

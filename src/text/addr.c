@@ -133,7 +133,7 @@ static int keep_char(struct scan *s, struct buf *out)
 	return 0;
 }
 
-/* The character at the place, which @is_part takes, and the ASCII ones behind it that it takes too go to @out. */
+/* The character at the place, which @is_part takes, and ASCII behind it that it takes too go to @out. */
 static int keep_part(struct scan *s, struct buf *out, bool (*is_part)(char c))
 {
 	size_t most = out->max - out->len, n = 0;
@@ -270,16 +270,20 @@ static bool is_dot_string(const char *local)
 	return !part_missing;
 }
 
+/* Octets of the local part between quotes. */
+static size_t quoted_len(const char *local)
+{
+	size_t n = 2;
+
+	for (; *local; local++)
+		n += 1 + (*local == '"' || *local == '\\');
+	return n;
+}
+
 /* Octets of the local part on the wire. */
 static size_t local_wire_len(const char *local)
 {
-	size_t n = strlen(local);
-
-	if (is_dot_string(local))
-		return n;
-	for (; *local; local++)
-		n += *local == '"' || *local == '\\';
-	return n + 2;
+	return is_dot_string(local) ? strlen(local) : quoted_len(local);
 }
 
 /*
@@ -401,8 +405,8 @@ static int literal_text(struct scan *s, struct buf *out)
 /* RFC 5322, 3.4.1: a domain as written; CFWS before and behind it. */
 static int domain(struct scan *s, char **ret)
 {
-	struct buf text = BUF_INIT(U_DOMAIN_MAX);
-	char normal[64];
+	char room[U_DOMAIN_MAX + 1], normal[64];
+	struct buf text = BUF_IN(room);
 	const char *why, *from;
 	int r;
 
@@ -421,15 +425,15 @@ static int domain(struct scan *s, char **ret)
 	if (r == 0)
 		r = skip_cfws(s, NULL);
 	if (r == 0)
-		*ret = buf_take(&text, NULL);
-	buf_clear(&text);
+		*ret = xmemdup0(text.data, text.len);
 	return r;
 }
 
 /* RFC 5322, 3.4.1: a local part as its meaning; CFWS before and behind it. */
 static int local_part(struct scan *s, char **ret)
 {
-	struct buf text = BUF_INIT(4 * LOCAL_MAX);
+	char room[4 * LOCAL_MAX + 1];
+	struct buf text = BUF_IN(room);
 	const char *from;
 	int r;
 
@@ -445,8 +449,7 @@ static int local_part(struct scan *s, char **ret)
 	if (r == 0)
 		r = skip_cfws(s, NULL);
 	if (r == 0)
-		*ret = buf_take(&text, NULL);
-	buf_clear(&text);
+		*ret = xmemdup0(text.data, text.len);
 	return r;
 }
 
@@ -511,7 +514,7 @@ static char *name_take(struct buf *text)
 	for (size_t i = 0; i < text->len; i++)
 		if (text->data[i] == '\t')
 			text->data[i] = ' ';
-	return buf_take(text, NULL);
+	return xmemdup0(text->data, text->len);
 }
 
 /* Behind a phrase that began at @from: what was it? 1: a mailbox, in @m. 0: a group's name, its ':' taken. */
@@ -535,7 +538,8 @@ static int after_phrase(struct scan *s, struct mailbox *m, struct buf *words, co
  */
 static int element(struct scan *s, struct mailbox *ret)
 {
-	struct buf words = BUF_INIT(NAME_MAX_OCTETS);
+	char room[NAME_MAX_OCTETS + 1];
+	struct buf words = BUF_IN(room);
 	struct mailbox m = { 0 };
 	const char *from = s->at;
 	int r;
@@ -546,7 +550,6 @@ static int element(struct scan *s, struct mailbox *ret)
 		r = phrase(s, &words) < 0 ? -1 : after_phrase(s, &m, &words, from);
 	if (r == 0)
 		m.name = name_take(&words);
-	buf_clear(&words);
 	if (r >= 0)
 		*ret = m;
 	else
@@ -646,19 +649,21 @@ int mailbox_list_next(struct addr_cursor *cursor, struct mailbox *ret, unsigned 
 /* The local part as SMTP has it (RFC 5321, 4.1.2; RFC 6531, 3.3): only printable characters and spaces. */
 static int local_wire(const char *local, struct buf *out, struct err *e)
 {
+	bool plain = is_dot_string(local);
+	size_t len = strlen(local);
 	uint32_t cp;
 
-	if (local_wire_len(local) > LOCAL_MAX)
+	if ((plain ? len : quoted_len(local)) > LOCAL_MAX)
 		return err_set(e, ERR_DATA, "a local part over 64 octets");
-	for (size_t len = strlen(local), at = printable_run(local, len), n; at < len; at += n) {
+	for (size_t at = printable_run(local, len), n; at < len; at += n) {
 		n = utf8_decode(local + at, len - at, &cp);
 		if (!n)
 			return err_set(e, ERR_DATA, "a local part that is not valid UTF-8");
 		if (is_forbidden(cp) || cp == '\t')
 			return err_set(e, ERR_DATA, "a control character in a local part");
 	}
-	if (is_dot_string(local))
-		return buf_adds(out, local);
+	if (plain)
+		return buf_add(out, local, len);
 	if (buf_adds(out, "\"") < 0)
 		return -1;
 	for (; *local; local++) {
@@ -674,15 +679,20 @@ static int local_wire(const char *local, struct buf *out, struct err *e)
 static int domain_wire(const char *text, struct buf *out, struct err *e)
 {
 	CLEANUP(freep) char *ascii = NULL;
+	size_t len = strlen(text);
 	char normal[64];
 	const char *why;
 
+	if (text[0] != '[' && ascii_only(text, len)) {
+		why = name_check(text, len, false);
+		return why ? err_set(e, ERR_DATA, "%s", why) : buf_add(out, text, len);
+	}
 	if (text[0] != '[') {
-		if (name_to_ascii(&ascii, text, strlen(text), false, e) < 0)
+		if (name_to_ascii(&ascii, text, len, false, e) < 0)
 			return -1;
 		return buf_adds(out, ascii);
 	}
-	why = literal_normal(normal, text, strlen(text));
+	why = literal_normal(normal, text, len);
 	return why ? err_set(e, ERR_DATA, "%s", why) : buf_adds(out, normal);
 }
 
@@ -699,7 +709,8 @@ static int wire_fail(const struct mailbox *m, struct err *e)
 int mailbox_wire(const struct mailbox *m, struct buf *out, bool *ret_eai, struct err *e)
 {
 	/* The longest of each: one that passes fits. */
-	struct buf path = BUF_INIT(LOCAL_MAX + 1 + DOMAIN_MAX);
+	char room[LOCAL_MAX + 1 + DOMAIN_MAX + 1];
+	struct buf path = BUF_IN(room);
 	int r = 0;
 
 	if (m->domain && !*m->domain && !*m->local) {
@@ -716,7 +727,6 @@ int mailbox_wire(const struct mailbox *m, struct buf *out, bool *ret_eai, struct
 		r = err_set(e, ERR_DATA, "too many addresses");
 	else
 		*ret_eai = !ascii_only(m->local, strlen(m->local));
-	buf_clear(&path);
 	return r;
 }
 

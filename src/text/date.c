@@ -11,6 +11,7 @@
 #include "base/xalloc.h"
 #include "text/chars.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -119,12 +120,18 @@ int zone_check(const char *zone, struct err *e)
 /* The local zone's offset in whole minutes at @unix_s; UTC where TZ says something that no Date field can. */
 static int ask_local_offset(int64_t unix_s)
 {
+	/* the C library has a lock of its own for this; one of ours is one that can be checked */
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	time_t t = (time_t)unix_s;
 	struct tm tm;
+	bool known;
 	long s;
 
+	pthread_mutex_lock(&lock);
 	tzset();
-	if (!localtime_r(&t, &tm))
+	known = localtime_r(&t, &tm);
+	pthread_mutex_unlock(&lock);
+	if (!known)
 		return 0;
 	s = tm.tm_gmtoff;
 	if (s < -ZONE_MAX_MIN * 60 || s > ZONE_MAX_MIN * 60)

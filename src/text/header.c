@@ -262,8 +262,8 @@ static int put_unstructured(struct buf *out, const char *name, struct span value
 }
 
 /*
- * What most fields are: printable ASCII, for which one line has room and nothing is to be decided. False: nothing
- * was put.
+ * What most fields are: printable ASCII, for which one line has room and nothing is to be decided. False:
+ * nothing was put.
  */
 static bool put_short(struct buf *out, const char *name, struct span value)
 {
@@ -346,8 +346,7 @@ static void put_phrase(struct header_line *l, const char *name, bool pass)
 	size_t len = strlen(name), n;
 	char quoted[FOLD_AT - 1];
 
-	if (ascii_only(name, len) && find_control(name, len) == len && !strchr(name, '\t') &&
-	    (pass || !looks_encoded(name, len))) {
+	if (printable_run(name, len) == len && (pass || !looks_encoded(name, len))) {
 		/* a first word that passes the limit behind the field's name could not be folded */
 		size_t most = FOLD_AT - 2 - (l->content ? 0 : l->column);
 
@@ -367,7 +366,8 @@ static void put_phrase(struct header_line *l, const char *name, bool pass)
 static int addresses_add(struct header_addresses *h, const struct mailbox *m, bool pass, bool *ret_eai,
 			 struct err *e)
 {
-	CLEANUP(buf_clear) struct buf addr = BUF_INIT(LINE_MOST / 2);
+	char room[LINE_MOST / 2 + 1];
+	struct buf addr = BUF_IN(room);
 	bool named = m->name && *m->name;
 
 	if (named && header_check("a display name", m->name, strlen(m->name), e) < 0)

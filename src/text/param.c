@@ -120,7 +120,8 @@ static size_t extended_piece(struct piece *p, const char *value, size_t room, bo
 /* "; name=text", folded before the name where it must. */
 static void put_param(struct header_line *l, const char *name, const char *mark, const char *text, size_t len)
 {
-	CLEANUP(buf_clear) struct buf whole = BUF_INIT(LINE_MOST);
+	char room[LINE_MOST + 1];
+	struct buf whole = BUF_IN(room);
 
 	if (buf_adds(&whole, name) < 0 || buf_adds(&whole, mark) < 0 || buf_adds(&whole, "=") < 0 ||
 	    buf_add(&whole, text, len) < 0)
