@@ -193,6 +193,7 @@ static int put_in_buf(void *ctx, const char *mem, size_t len)
 static int put_report(struct tell_batch *t, const struct batch_result *r)
 {
 	struct json_out json = json_to_buf(t->out);
+	char text[2048];
 
 	if (t->defaults->report == REPORT_JSON) {
 		json_open(&json, NULL, '{');
@@ -207,6 +208,10 @@ static int put_report(struct tell_batch *t, const struct batch_result *r)
 	}
 	if (buf_addf(t->out, "line %llu%s%s: ", r->line, r->id ? ", id " : "", r->id ? r->id : "") < 0)
 		return -1;
+	if (!r->report->n_rcpt) {
+		report_line(r->report, text, sizeof(text));
+		return buf_addf(t->out, "%s: %s\n", report_result_name(r->report), text);
+	}
 	return report_text(r->report, put_in_buf, t->out);
 }
 

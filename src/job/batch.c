@@ -268,7 +268,8 @@ static int keep_records(struct settling *s, const struct parcel *list)
 	if (!p->journal)
 		return 0;
 	for (const struct parcel *x = list; x; x = x->next) {
-		if (x->skipped || x->from_journal || x->report.dry_run)
+		/* what was never begun leaves no trace: it may be a second line with the id of one that is */
+		if (x->skipped || x->from_journal || x->report.dry_run || !x->shipment.msg)
 			continue;
 		if (journal_put_done(&s->records, x->line, &x->key, x->id, &x->report, &x->past) < 0)
 			return err_set(s->e, ERR_SOFTWARE, "more records than expected");

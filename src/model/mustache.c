@@ -17,11 +17,11 @@
 #include <string.h>
 
 enum {
-	DEPTH_MAX = 256,                /* of sections in each other: so many frames are on the stack, 4 KiB */
-	STEPS_MAX = 1 << 20,
+	DEPTH_MAX = 256,                /* of sections in each other: so many frames on the stack, 4 KiB */
+	STEPS_MAX = 1 << 16,            /* 2.5 MiB */
 	DELIMITER_MAX = 16,
 	NAME_SHOWN = 128,
-	/* Lists in lists may make any number of turns that print nothing, so a limit of the output is too little. */
+	/* Lists in lists may make turns without end that print nothing, so the output's limit is not enough. */
 	TAKEN_MAX = 1 << 24,            /* about a tenth of a second */
 };
 
@@ -403,8 +403,8 @@ static int put_escaped(struct rendering *r, const char *text, size_t len)
 	size_t from = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		const char *as = text[i] == '&' ? "&amp;" : text[i] == '<' ? "&lt;" : text[i] == '>' ? "&gt;" :
-				 text[i] == '"' ? "&quot;" : text[i] == '\'' ? "&#39;" : NULL;
+		const char c = text[i], *as = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" :
+					      c == '"' ? "&quot;" : c == '\'' ? "&#39;" : NULL;
 
 		if (!as)
 			continue;

@@ -21,7 +21,8 @@
 #include <string.h>
 
 enum {
-	CHUNK = 64 * 1024,              /* octets of a message at a time; so many are gathered before they are sent */
+	CHUNK = 64 * 1024,              /* octets of a message at a time */
+	GATHERED = 16 * 1024,           /* so many go in one piece: the server is busy while the next one is made */
 	GROUP_MAX = 1 << 30,            /* of commands: 100 000 recipients with DSN are some 100 MB */
 	SIGNAL_GRACE_MS = 5000,         /* after the dot, a signal waits so long for the reply */
 	PROGRESS_MS = 250,
@@ -709,7 +710,7 @@ static int fill(struct conductor *c)
 	/* Not a message at a time where the window was full: by quarters. */
 	if (!c->filling && c->n_flight > 1 && window(c) > 4 && c->n_flight > window(c) - window(c) / 4)
 		return 0;
-	while (r > 0 && c->out.len < CHUNK && !c->doomed && !c->stop)
+	while (r > 0 && c->out.len < GATHERED && !c->doomed && !c->stop)
 		r = put_more(c);
 	return r < 0 ? -1 : 0;
 }

@@ -140,8 +140,8 @@ static int ask_local_offset(int64_t unix_s)
 }
 
 /*
- * The same, asked once a second: without TZ the C library looks at /etc/localtime each time. A long TZ, which is
- * a path, is not remembered.
+ * The same, asked once a second: without TZ the C library looks at /etc/localtime each time. A long TZ, which
+ * is a path, is not remembered.
  */
 static int local_offset(int64_t unix_s)
 {

@@ -15,13 +15,16 @@
 #include <curl/curl.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <pthread.h>
 #include <string.h>
 
 /* As octets of UTF-8: 253 characters of four octets, the most that could become a name of DNS. */
 enum { U_NAME_MAX = 1024 };
 
-/* A UTF-8 LC_CTYPE, whichever this machine has; (locale_t)0 where it has none. */
-static locale_t utf8_locale(void)
+static locale_t utf8;                   /* loaded once, and kept */
+static pthread_once_t utf8_loaded = PTHREAD_ONCE_INIT;
+
+static void load_utf8(void)
 {
 	static const char *const names[] = { "C.UTF-8", "en_US.UTF-8", "" };
 
@@ -30,11 +33,19 @@ static locale_t utf8_locale(void)
 
 		if (!l)
 			continue;
-		if (!strcmp(nl_langinfo_l(CODESET, l), "UTF-8"))
-			return l;
+		if (!strcmp(nl_langinfo_l(CODESET, l), "UTF-8")) {
+			utf8 = l;
+			return;
+		}
 		freelocale(l);
 	}
-	return (locale_t)0;
+}
+
+/* A UTF-8 LC_CTYPE, whichever this machine has; (locale_t)0 where it has none. */
+static locale_t utf8_locale(void)
+{
+	pthread_once(&utf8_loaded, load_utf8);
+	return utf8;
 }
 
 /* Where IDNA refuses the host, curl_url_get() of 7.88 has already put a copy of it in @out and forgets it. */
@@ -100,7 +111,7 @@ static bool plain_name(const char *domain, size_t len)
 int idn_to_ascii(char **ret, const char *domain, size_t len, struct err *e)
 {
 	CLEANUP(freep) char *text = NULL;
-	locale_t utf8, before;
+	locale_t before;
 	CURLUcode code;
 	char *out;
 
@@ -115,15 +126,13 @@ int idn_to_ascii(char **ret, const char *domain, size_t len, struct err *e)
 	if (joiner_misplaced(domain, len))
 		return err_set(e, ERR_DATA, "not a valid international domain name "
 			       "(a joiner that joins nothing)");
-	utf8 = utf8_locale();
-	if (!utf8)
+	if (!utf8_locale())
 		return err_set(e, ERR_DATA, "international domain names need a UTF-8 locale (C.UTF-8), "
 			       "which this machine lacks; give the name in its xn-- form");
 	text = xmemdup0(domain, len);
-	before = uselocale(utf8);
+	before = uselocale(utf8_locale());
 	out = curl_host_to_ascii(text, &code);
 	uselocale(before);
-	freelocale(utf8);
 	if (!out && code == CURLUE_LACKS_IDN)
 		return err_set(e, ERR_DATA, "this libcurl has no support for international domain names; "
 			       "give the name in its xn-- form");
