@@ -34,7 +34,7 @@ enum {
 	LIMIT_MS = 10000,               /* a server that had no room is asked again for a further session after that */
 	TICK_MS = 100, PROGRESS_MS = 250,
 	MANY = 64, GATHER_US = 1000,
-	MARKS_MAX = 64 << 20, RECORDS_MAX = 256 << 20,
+	MARKS_MAX = 64 << 20,
 	EXIT_PARTIAL = 1, EXIT_UNKNOWN = 2,
 };
 
@@ -121,6 +121,7 @@ static bool spawn(struct pool *p, unsigned number)
 	w->pool = p;
 	w->number = number;
 	w->marks = (struct buf)BUF_INIT(MARKS_MAX);
+	parcels_init(&w->held);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->spawned_ms = io_now_ms();
 	if (w->wake_fd < 0 || start_thread(&w->thread, worker_main, w, &ignored) < 0) {
@@ -213,7 +214,6 @@ struct settling {
 	struct rows *rows;
 	struct batch_counts *counts;
 	struct parcel **order;          /* ring of ORDER_ROOM, with `ordered` */
-	struct buf records;
 	int first_exit;                 /* of the first message that was not sent to all */
 	bool any_sent, any_not, any_unknown, any_deferred;
 	struct err *e;
@@ -260,31 +260,6 @@ static int exit_code(const struct settling *s)
 	return s->any_deferred ? EX_TEMPFAIL : s->first_exit;
 }
 
-/* Before anybody hears of it, it is on the disk. */
-static int keep_records(struct settling *s, const struct parcel *list)
-{
-	struct pool *p = s->pool;
-
-	if (!p->journal)
-		return 0;
-	for (const struct parcel *x = list; x; x = x->next) {
-		/* what was never begun leaves no trace: it may be a second line with the id of one that is */
-		if (x->skipped || x->from_journal || x->report.dry_run || !x->shipment.msg)
-			continue;
-		if (journal_put_done(&s->records, x->line, &x->key, x->id, &x->report, &x->past) < 0)
-			return err_set(s->e, ERR_SOFTWARE, "more records than expected");
-		if (s->records.len > RECORDS_MAX / 2) {
-			if (journal_write(p->journal, &s->records, s->e) < 0)
-				return -1;
-			buf_reset(&s->records);
-		}
-	}
-	if (s->records.len && journal_write(p->journal, &s->records, s->e) < 0)
-		return -1;
-	buf_reset(&s->records);
-	return journal_sync(p->journal, s->e);
-}
-
 static void stop(struct pool *p)
 {
 	pthread_mutex_lock(&p->lock);
@@ -293,19 +268,10 @@ static void stop(struct pool *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void fail_hasty(struct pool *p, const struct parcel *x)
-{
-	if (!p->defaults->batch.stop_on_error || !report_exit_code(&x->report))
-		return;
-	pthread_mutex_lock(&p->lock);
-	if (!p->stopped_by)
-		p->stopped_by = x->line;
-	pthread_mutex_unlock(&p->lock);
-}
-
 static void tell(struct settling *s, struct parcel *x, struct parcel **told)
 {
-	const struct batch_result r = { .line = x->line, .id = x->id, .report = &x->report, .params = x->p,
+	const struct batch_result r = { .line = x->line, .id = x->id, .report = &x->report,
+					.params = x->p ? x->p : s->pool->defaults,
 					.from_journal = x->from_journal };
 
 	if (x->skipped) {
@@ -315,7 +281,6 @@ static void tell(struct settling *s, struct parcel *x, struct parcel **told)
 		count(s, x);
 		if (s->pool->hooks->settled(s->pool->hooks->ctx, &r) < 0)
 			stop(s->pool);
-		fail_hasty(s->pool, x);
 	}
 	x->next = *told;
 	*told = x;
@@ -402,7 +367,7 @@ static int settle_all(struct settling *s)
 {
 	struct pool *p = s->pool;
 	int64_t told_ms = p->started_ms;
-	bool many = false;
+	bool many = false, failed = false;
 	int rc = 0;
 
 	for (bool finished = false; !finished;) {
@@ -427,6 +392,7 @@ static int settle_all(struct settling *s)
 			drop_rest(s, &dropped);
 			crew_wake_all(p);
 		}
+		failed = p->journal_failed;
 		list = p->done.first;
 		parcels_init(&p->done);
 		pthread_cond_broadcast(&p->for_results);
@@ -441,7 +407,8 @@ static int settle_all(struct settling *s)
 			x->next = list;
 			list = x;
 		}
-		if (rc == 0 && list && keep_records(s, list) < 0) {
+		/* written by who settled it; before anybody hears of it, it is on the disk */
+		if (rc == 0 && list && p->journal && (failed || journal_sync(p->journal, s->e) < 0)) {
 			rc = -1;
 			stop(p);
 		}
@@ -456,6 +423,8 @@ static int settle_all(struct settling *s)
 		finished = crew_finished(p);
 		pthread_mutex_unlock(&p->lock);
 	}
+	if (failed && rc < 0 && !s->e->text)
+		return err_set(s->e, ERR_IO, "%s", p->journal_error);
 	return rc;
 }
 
@@ -610,7 +579,7 @@ static void pool_init(struct pool *p, const struct mail_params *d)
 static int run(struct pool *p, struct opened *o, struct batch_counts *counts, int *ret_exit, struct err *e)
 {
 	struct reader reader = { .pool = p, .rows = o->rows, .e = ERR_INIT };
-	struct settling s = { .pool = p, .rows = o->rows, .counts = counts, .records = BUF_INIT(RECORDS_MAX), .e = e };
+	struct settling s = { .pool = p, .rows = o->rows, .counts = counts, .e = e };
 	const uint64_t one = 1;
 	int r;
 
@@ -643,7 +612,6 @@ static int run(struct pool *p, struct opened *o, struct batch_counts *counts, in
 	}
 	err_clear(&reader.e);
 	close(reader.wake_fd);
-	buf_clear(&s.records);
 	free(s.order);
 	*ret_exit = exit_code(&s);
 	if ((counts->more || counts->unread) && *ret_exit == EX_OK)

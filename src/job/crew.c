@@ -218,7 +218,12 @@ void crew_settle(struct pool *p, struct parcel *x)
 {
 	if (settle_plain(p, x))
 		return;
+	parcel_shrink(x);
 	pthread_mutex_lock(&p->lock);
+	/* here, and not where it is told: the next row is taken before that */
+	if (p->defaults->batch.stop_on_error && !p->stopped_by && !x->skipped && !x->from_journal &&
+	    report_exit_code(&x->report))
+		p->stopped_by = x->line;
 	while (p->done.n >= RESULTS_WAITING)
 		pthread_cond_wait(&p->for_results, &p->lock);
 	parcels_add(&p->done, x);

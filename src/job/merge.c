@@ -372,6 +372,8 @@ static int fill_place(void *ctx, const struct place *p, struct err *e)
 		*p->len = len;
 	if (p->confined)
 		*p->confined = true;
+	if (p->confined && !strcmp(*p->text, "-"))
+		return err_set(e, ERR_DATA, "%s: the data make '-' of a path, which is no file", p->setting);
 	return 0;
 }
 

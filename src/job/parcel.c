@@ -208,6 +208,33 @@ void parcel_close(struct parcel *x, const struct verdict *rest)
 	x->report.total_us = io_now_us() - x->begun_us;
 }
 
+static void drop_params(struct parcel *x)
+{
+	if (x->p && !route_keeps(x->route, x->p)) {
+		mail_params_clear(x->p);
+		free(x->p);
+	}
+	x->p = NULL;
+}
+
+void parcel_shrink(struct parcel *x)
+{
+	message_free(x->m);
+	x->m = NULL;
+	ready_free(x->ready);
+	x->ready = NULL;
+	envelope_clear(&x->env);
+	journal_past_clear(&x->past);
+	free(x->todo);
+	x->todo = NULL;
+	if (x->route && !x->route->shared) {
+		route_free(x->route);
+		x->route = NULL;
+	}
+	if (!x->p->log)                 /* its line wants to know more of it */
+		drop_params(x);
+}
+
 void parcel_free(struct parcel *x)
 {
 	message_free(x->m);
@@ -215,10 +242,7 @@ void parcel_free(struct parcel *x)
 	report_clear(&x->report);
 	envelope_clear(&x->env);
 	journal_past_clear(&x->past);
-	if (!route_keeps(x->route, x->p)) {
-		mail_params_clear(x->p);
-		free(x->p);
-	}
+	drop_params(x);
 	if (x->route && !x->route->shared)
 		route_free(x->route);
 	free(x->todo);

@@ -42,7 +42,7 @@ struct route {
 	struct secrets *secrets;
 	bool renewed;                   /* its token was asked for once again */
 	/* how it has fared */
-	unsigned open;                  /* sessions */
+	unsigned open, opening;         /* sessions that are, and that are being opened */
 	bool ever_open;
 	bool no_chunking;               /* learnt */
 	unsigned long long closed_after;        /* messages that the last session with a 421 bore */
@@ -79,7 +79,7 @@ struct parcel {
 
 /* ---- crew.c ---- */
 
-enum { ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 4096, ORDER_ROOM = 8192 };
+enum { ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 1024, ORDER_ROOM = 2048 };
 
 struct waiting_row { struct row row; unsigned long long seq; };
 
@@ -98,7 +98,8 @@ struct worker {
 	const struct server *server;
 	struct session *session;
 	struct conducted_state state;
-	struct buf marks;               /* "sent" records for the journal */
+	struct buf marks;               /* records for the journal: "sent", and "done" of those in held */
+	struct parcels held;            /* settled, and the settler's when marks are written */
 	struct parcel *spent;           /* under the lock: told, to be freed */
 	struct worker *next;
 };
@@ -135,6 +136,8 @@ struct pool {
 	unsigned long long plain, plain_rcpts;  /* settled, sent to all, and nothing to be told about them */
 	unsigned long long next_seq;    /* of the next result, with `ordered` */
 	unsigned long long stopped_by;  /* stop_on_error: the line that failed; nothing more is sent */
+	bool journal_failed;            /* a record could not be written: */
+	char journal_error[300];
 	bool stop;                      /* begin nothing more: a signal, results that nobody takes, time is over */
 	struct route *routes;
 	struct worker *workers, *retired;       /* retired: their threads have ended */
@@ -173,6 +176,8 @@ bool crew_finished(const struct pool *p);       /* under the lock */
 
 /* A parcel of a row; one that is not to be sent has its report closed, and todo NULL. Takes row->text. */
 struct parcel *parcel_new(struct worker *maker, const struct taken *taken);
+/* What it is not needed for any more once it is settled: memory is for those that are not. */
+void parcel_shrink(struct parcel *x);
 /* Its last word is spoken: nothing is tentative any more. */
 void parcel_close(struct parcel *x, const struct verdict *rest);
 bool parcel_any_todo(const struct parcel *x);

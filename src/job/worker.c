@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-	LOST_MOST = 5,                  /* sessions that were lost with the same message at their head */
+	LOST_MOST = 3,                  /* sessions that were lost with the same message at their head */
 	FAILS_FIRST = 1, FAILS_LATER = 8,       /* in a row, before a server is given up: never reached, or reached once */
 	BACKOFF_S = 1, BACKOFF_MOST_MS = 30000,
 	DELAYED_MOST = 10000,           /* messages that wait for a retry; more are told as deferred */
@@ -34,6 +34,33 @@ static struct parcel *parcel_of(struct shipment *s)
 
 /* ---- what becomes of a parcel ---- */
 
+/*
+ * What was settled, with its record written: before anything more is sent, so that after a kill -9 no more is in doubt
+ * than was unanswered.
+ */
+static void hand_over(struct worker *w)
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	struct pool *p = w->pool;
+	struct parcel *list = w->held.first;
+
+	if (w->marks.len && journal_write(p->journal, &w->marks, &e) < 0) {
+		pthread_mutex_lock(&p->lock);
+		p->journal_failed = p->stop = true;
+		snprintf(p->journal_error, sizeof(p->journal_error), "%s", e.text);
+		crew_wake_all(p);
+		pthread_mutex_unlock(&p->lock);
+	}
+	buf_reset(&w->marks);
+	parcels_init(&w->held);
+	while (list) {
+		struct parcel *x = list;
+
+		list = x->next;
+		crew_settle(p, x);
+	}
+}
+
 static void settle(struct worker *w, struct parcel *x)
 {
 	static const char text[] = "not attempted";
@@ -41,7 +68,14 @@ static void settle(struct worker *w, struct parcel *x)
 				      .text = text, .len = sizeof(text) - 1 };
 
 	parcel_close(x, &rest);
-	crew_settle(w->pool, x);
+	/* what was never begun leaves no trace: it may be a second line with the id of one that is */
+	if (!w->pool->journal || x->skipped || x->from_journal || !x->shipment.msg) {
+		crew_settle(w->pool, x);
+		return;
+	}
+	if (journal_put_done(&w->marks, x->line, &x->key, x->id, &x->report, &x->past) < 0)
+		abort();
+	parcels_add(&w->held, x);
 }
 
 static bool any_deferred(const struct parcel *x)
@@ -89,7 +123,7 @@ static void over(void *ctx, struct shipment *s)
 	} else if (left && x->lost < LOST_MOST && !x->m->needs.once) {
 		/* where a session is lost again and again with this one, it is this one */
 		x->lost += s->suspect;
-		x->not_before_ms = 0;
+		x->not_before_ms = s->suspect ? 1 : 0;  /* behind all others */
 		crew_again(w->pool, x);
 	} else if (left || !put_off(w, x)) {
 		settle(w, x);
@@ -142,6 +176,7 @@ static struct shipment *next(void *ctx, int64_t *ret_until_ms, bool *ret_end)
 	enum taking how = TAKEN;
 
 	*ret_end = false;
+	hand_over(w);
 	if (!x)
 		x = next_parcel(w, &how, ret_until_ms);
 	w->carry = NULL;
@@ -166,10 +201,18 @@ static void committing(void *ctx, struct shipment *s)
 static int commit(void *ctx, struct err *e)
 {
 	struct worker *w = ctx;
-	int r = journal_write(w->pool->journal, &w->marks, e);
+	bool failed;
 
-	buf_reset(&w->marks);
-	return r;
+	hand_over(w);
+	pthread_mutex_lock(&w->pool->lock);
+	failed = w->pool->journal_failed;
+	pthread_mutex_unlock(&w->pool->lock);
+	return failed ? err_set(e, ERR_IO, "%s", w->pool->journal_error) : 0;
+}
+
+static void before_wait(void *ctx)
+{
+	hand_over(ctx);
 }
 
 /* ---- sessions ---- */
@@ -230,11 +273,12 @@ static void count_failure(struct pool *p, struct route *r, const struct session_
 }
 
 /*
- * The server has no room for a further session, while others are open: this worker is one too many. Under the lock.
+ * The server has no room for a further session, while others are open or may yet be: this worker is one too many.
+ * Under the lock.
  */
-static bool one_too_many(struct pool *p, const struct route *r, const struct session_failure *why)
+static bool one_too_many(struct pool *p, const struct route *r)
 {
-	if (!r->open || why->state != RCPT_DEFERRED || p->n_workers < 2)
+	if (!(r->open + r->opening) || p->n_workers < 2)
 		return false;
 	p->limit = p->n_workers - 1;
 	p->limit_ms = io_now_ms();
@@ -286,8 +330,12 @@ static enum opened open_session(struct worker *w)
 		pthread_mutex_unlock(&p->lock);
 		if (dead || !wait_until(w, wait))
 			break;
+		pthread_mutex_lock(&p->lock);
+		r->opening++;
+		pthread_mutex_unlock(&p->lock);
 		rc = open_one(w, r, &why, &e);
 		pthread_mutex_lock(&p->lock);
+		r->opening--;
 		if (rc > 0) {
 			r->open++;
 			r->ever_open = true;
@@ -296,7 +344,7 @@ static enum opened open_session(struct worker *w)
 			snprintf(why.text, sizeof(why.text), "%s", e.text);
 			r->why = why;
 			r->dead = true;
-		} else if (one_too_many(p, r, &why)) {
+		} else if (one_too_many(p, r)) {
 			leave = true;
 		} else {
 			count_failure(p, r, &why, why.state != RCPT_DEFERRED && !r->ever_open);
@@ -368,6 +416,7 @@ static void run_session(struct worker *w, struct route *r)
 	if (p->journal) {
 		how.hooks.committing = committing;
 		how.hooks.commit = commit;
+		how.hooks.pause = before_wait;
 	}
 	pthread_mutex_lock(&p->lock);
 	how.no_chunking = r->no_chunking;
@@ -376,6 +425,7 @@ static void run_session(struct worker *w, struct route *r)
 	w->route = r;
 	ending = conduct(w->session, &how, &w->state);
 	w->route = NULL;
+	hand_over(w);
 	pthread_mutex_lock(&p->lock);
 	learn(p, r, &w->state, ending);
 	pthread_mutex_unlock(&p->lock);
@@ -404,6 +454,7 @@ static struct parcel *wait_for_parcel(struct worker *w)
 		enum taking how;
 		int64_t until_ms;
 
+		hand_over(w);
 		x = next_parcel(w, &how, &until_ms);
 		if (x)
 			return x;
@@ -435,6 +486,7 @@ void *worker_main(void *arg)
 		if (opened == OPENED)
 			run_session(w, w->carry->route);
 	}
+	hand_over(w);
 	buf_clear(&w->marks);
 	crew_leave(w);
 	return NULL;

@@ -10,6 +10,8 @@
 #include "base/xalloc.h"
 #include "model/params_impl.h"
 
+#include <string.h>
+
 /*
  * Two ways to give one thing.
  */
@@ -145,9 +147,22 @@ static const struct part_params *part_next(const struct part_params *part, const
 	return part == root ? NULL : part->next;
 }
 
+
+/* A path that is standard input, by whichever name. */
+static bool names_stdin(const char *path)
+{
+	static const char *const names[] = { "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0" };
+
+	for (size_t i = 0; path && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(path, names[i]))
+			return true;
+	return is_stdin_path(path);
+}
+
 static bool is_stdin_content(const struct content *c)
 {
-	return c->kind == CONTENT_STDIN || (c->kind == CONTENT_FD && c->fd == 0);
+	return c->kind == CONTENT_STDIN || (c->kind == CONTENT_FD && c->fd == 0) ||
+	       (c->kind == CONTENT_FILE && names_stdin(c->path));
 }
 
 static bool is_stdin_secret(const struct secret *s)
@@ -157,11 +172,11 @@ static bool is_stdin_secret(const struct secret *s)
 
 const char *mail_params_stdin(const struct mail_params *p)
 {
-	if (is_stdin_path(p->body_file))
+	if (names_stdin(p->body_file))
 		return "body_file";
-	if (is_stdin_path(p->html_file))
+	if (names_stdin(p->html_file))
 		return "html_file";
-	if (is_stdin_path(p->message_file))
+	if (names_stdin(p->message_file))
 		return "message_file";
 	for (const struct part_params *part = p->body; part; part = part_next(part, p->body))
 		if (is_stdin_content(&part->content))

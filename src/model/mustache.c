@@ -21,7 +21,7 @@ enum {
 	STEPS_MAX = 1 << 16,            /* 2.5 MiB */
 	DELIMITER_MAX = 16,
 	NAME_SHOWN = 128,
-	/* Lists in lists may make turns without end that print nothing, so the output's limit is not enough. */
+	/* Lists in lists may turn without end and print nothing, so the output's limit is not enough. */
 	TAKEN_MAX = 1 << 24,            /* about a tenth of a second */
 };
 

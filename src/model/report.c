@@ -26,7 +26,7 @@ struct report_block {
 	char mem[];
 };
 
-enum { BLOCK_LEAST = 16384, EXIT_PARTIAL = 1, EXIT_UNKNOWN = 2, EXIT_RECIPIENT = 67 };
+enum { BLOCK_LEAST = 2048, EXIT_PARTIAL = 1, EXIT_UNKNOWN = 2, EXIT_RECIPIENT = 67 };
 
 const char *rcpt_state_name(enum rcpt_state s)
 {
@@ -197,6 +197,11 @@ bool rcpt_is_put_off(const struct rcpt_result *c)
 	return c->state == RCPT_DEFERRED && c->cause != CAUSE_PROTOCOL;
 }
 
+void report_confirm(struct report *r, size_t rcpt)
+{
+	r->rcpt[rcpt].final = true;
+}
+
 bool report_final(const struct report *r, size_t rcpt)
 {
 	return r->rcpt[rcpt].final;
@@ -348,8 +353,8 @@ void report_line(const struct report *r, char *out, size_t cap)
 		return;
 	}
 	if (s->state == RCPT_UNKNOWN)
-		used = (size_t)snprintf(out, cap, "%s: the message may have been delivered, sending it again "
-					"may duplicate it: %s", r->server, said);
+		used = (size_t)snprintf(out, cap, "%s%sthe message may have been delivered, sending it again "
+					"may duplicate it: %s", r->server, *r->server ? ": " : "", said);
 	else if (s->stage == STAGE_RCPT || s->cause == CAUSE_RECIPIENT)
 		used = (size_t)snprintf(out, cap, "%s: recipient %s %s: %s%s", r->server, addr, fate(s), said,
 					advice(s));

@@ -92,6 +92,8 @@ void report_reserve(struct report *r, size_t n);
 void report_settle(struct report *r, size_t rcpt, const struct verdict *how);
 /* May be replaced by a later settle or tentative, until report_close(). */
 void report_tentative(struct report *r, size_t rcpt, const struct verdict *how);
+/* The tentative verdict of one entry is final. */
+void report_confirm(struct report *r, size_t rcpt);
 /* Make tentative verdicts final; entries that have none get @rest. */
 void report_close(struct report *r, const struct verdict *rest);
 

@@ -406,6 +406,8 @@ static int wait_for_server(struct conductor *c, bool want_write, bool idle, int6
 
 	if (heed_signal(c) < 0)
 		return -1;
+	if (c->how->hooks.pause)
+		c->how->hooks.pause(c->how->hooks.ctx);
 	clock = sooner(clock, c->deadline_ms);
 	until = sooner(clock, until_ms);
 	if (futile)
@@ -498,6 +500,7 @@ static int begin(struct conductor *c)
 	dialog_init(&s->d);
 	/* What is unanswered may turn out to be refused, and then be open still (RFC 3030, 4.2). */
 	s->d.reset_first = alone ? c->left_open : c->tail->d.chunks;
+	s->d.behind = !alone;
 	c->begun_at = c->out.len;
 	add_flight(c, s);
 	return 1;

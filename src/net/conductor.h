@@ -49,6 +49,8 @@ struct conductor_hooks {
 	int (*commit)(void *ctx, struct err *e);
 	/* It is over in this session. It may be given again by next(). */
 	void (*over)(void *ctx, struct shipment *s);
+	/* Before every wait for the server: what was heard so far can be acted on. NULL: none. */
+	void (*pause)(void *ctx);
 	/* While a message is sent, at most a few times a second; total -1: unknown. NULL: none. */
 	void (*progress)(void *ctx, int64_t sent, int64_t total);
 	void *ctx;

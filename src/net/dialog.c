@@ -371,6 +371,19 @@ static bool send_more(struct dialog *d, struct buf *out)
 	return d->sent > before;
 }
 
+/* Everything that was sent with a refused MAIL is answered: the refusal stands. */
+static void confirm_mail_refusal(struct dialog *d)
+{
+	for (size_t i = 0; i < d->env->n_rcpt; i++) {
+		if (!d->todo[i])
+			continue;
+		if (d->report->rcpt[i].state == RCPT_REJECTED)
+			report_confirm(d->report, i);
+		d->todo[i] = false;
+	}
+	d->settled_new = true;
+}
+
 /* Everything sent was answered, and nothing more may go: what now? */
 static enum dialog_need conclude_envelope(struct dialog *d, struct buf *out)
 {
@@ -378,6 +391,8 @@ static enum dialog_need conclude_envelope(struct dialog *d, struct buf *out)
 		d->phase = PHASE_BROKEN;
 		return DIALOG_BROKEN;
 	}
+	if (d->mail_refused)
+		confirm_mail_refusal(d);
 	if (d->data_code == 354 && d->accepted) {
 		d->phase = PHASE_BODY;
 		return DIALOG_BODY;
@@ -476,9 +491,28 @@ static int heard_mail(struct dialog *d, int code, const char *text, size_t len)
 	if (!is_no(code))
 		return unexpected(d, "MAIL", code);
 	v = verdict_of(d, STAGE_MAIL, code, enhanced, text, len);
-	give_all_todo(d, &v);
-	memset(d->answer, ANSWER_SETTLED, d->n);
 	d->mail_refused = true;
+	if (!d->behind) {
+		give_all_todo(d, &v);
+		memset(d->answer, ANSWER_SETTLED, d->n);
+		return 0;
+	}
+	/* behind another message it is believed once what follows has been refused too, as it must be */
+	for (size_t i = 0; i < d->env->n_rcpt; i++)
+		if (d->todo[i])
+			report_tentative(d->report, i, &v);
+	return 0;
+}
+
+/*
+ * A MAIL that leaves with the dot of another message may be answered by a reply too many to that: then the
+ * answers behind it are those of MAIL and RCPT, and no refusals.
+ */
+static int echo(struct dialog *d, int code)
+{
+	if (d->behind && !is_no(code))
+		return protocol_error(d, "the server's replies are out of step: MAIL was refused, and what follows it "
+				      "was not");
 	return 0;
 }
 
@@ -488,7 +522,7 @@ static int heard_rcpt(struct dialog *d, size_t which, int code, const char *text
 	struct verdict v;
 
 	if (d->mail_refused)
-		return 0;               /* an echo of MAIL's refusal */
+		return echo(d, code);
 	if (is_yes(code)) {
 		d->answer[which] = ANSWER_ACCEPTED;
 		d->accepted++;
@@ -514,6 +548,8 @@ static int heard_data(struct dialog *d, int code, const char *text, size_t len)
 	char enhanced[12];
 	struct verdict v;
 
+	if (d->mail_refused && echo(d, code) < 0)
+		return -1;
 	d->data_code = (size_t)code;
 	if (code == 354)
 		return 0;
@@ -639,17 +675,22 @@ static int heard_chunked(struct dialog *d, int code, const char *text, size_t le
 		return heard_envelope(d, code, text, len);
 	if (d->heard >= d->sent)
 		return protocol_error(d, "the server sent a reply to nothing");
+	if (d->mail_refused && echo(d, code) < 0)
+		return -1;
 	if (!d->accepted && code != 421) {
 		d->heard++;             /* an echo: nobody was to get it, and everybody has his answer */
+		if (d->mail_refused)
+			confirm_mail_refusal(d);
 		if (d->phase == PHASE_DOT)
 			end_transaction(d, true);
 		return 0;
 	}
-	if (d->phase == PHASE_BODY)
-		return heard_early(d, code, text, len);
 	if (is_unknown_command(code))
 		return chunking_refused(d, code);
-	if (out_of_step(code, text, len))
+	if (d->phase == PHASE_BODY)
+		return heard_early(d, code, text, len);
+	/* LMTP's 2.1.5 is about the recipient that each reply is for */
+	if (!d->lmtp && out_of_step(code, text, len))
 		return protocol_error(d, "the server's replies are out of step: the one to the message is about "
 				      "an address");
 	d->heard++;

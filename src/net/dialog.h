@@ -66,6 +66,7 @@ struct dialog {
 	 * may have been by the message before.
 	 */
 	bool reset_first;
+	bool behind;                    /* the caller's: its MAIL leaves while another message is unanswered */
 
 	/* private */
 	enum dialog_phase phase;
