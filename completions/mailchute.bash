@@ -26,9 +26,15 @@ _mailchute_values() {
 	--report)
 		COMPREPLY=($(compgen -W "text json" -- "$2"))
 		;;
+	--missing)
+		COMPREPLY=($(compgen -W "error empty" -- "$2"))
+		;;
+	--unknown)
+		COMPREPLY=($(compgen -W "skip retry" -- "$2"))
+		;;
 	--unix-socket | --password-file | --oauth2-token-file | --tls-ca-file | --tls-cert-file | \
 		--tls-key-file | --body-file | --html-file | -a | --attachments | --attach | --message-file | \
-		--output | --params | --aliases-file | --log | --config)
+		--output | --params | --aliases-file | --log | --config | --batch | --data | --journal)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$2")
 		;;
@@ -43,7 +49,8 @@ _mailchute_values() {
 		--envelope-from | --to | -c | --cc | -b | --bcc | --rcpt | --dsn-notify | --dsn-envid | -s | \
 		--subject | --reply-to | --date | --zone | --message-id | --in-reply-to | --references | \
 		--headers | --auto-submitted | --body | --html | --charset | --retries | --retry-delay | --account | \
-		--from-name | --force-from | --mail-domain | --aliases)
+		--from-name | --force-from | --mail-domain | --aliases | --workers | --window | --max-per-session | \
+		--max-per-second | --max-per-minute)
 		;;
 	*)
 		return 1
@@ -85,7 +92,9 @@ _mailchute() {
 			--print-schema --retries --retry-delay --account --read-recipients --no-read-recipients
 			--from-name --force-from --mail-domain --aliases --aliases-file --ignore-dots --no-ignore-dots
 			--require-end --no-require-end --skip-empty --no-skip-empty --log --log-format --config
-			--check --as --help --version
+			--check --as --batch --data --missing --workers --window --max-per-session --max-per-second
+			--max-per-minute --ordered --no-ordered --stop-on-error --no-stop-on-error --journal --resume
+			--no-resume --unknown --help --version
 			" -- "$word"))
 	fi
 }

@@ -16,7 +16,7 @@ build='gcc libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev libcjson-
 tests='dovecot-core dovecot-lmtpd dovecot-submissiond libsasl2-modules
 	swaks libnet-ssleay-perl libnet-dns-perl libio-socket-inet6-perl
 	msmtp curl s-nail
-	mblaze libgmime-3.0-dev python3-aiosmtpd opendkim-tools
+	mblaze libgmime-3.0-dev python3-aiosmtpd python3-yaml opendkim-tools
 	libpython3.11-testsuite golang-github-jhillyerd-enmime-dev
 	valgrind strace faketime clang llvm libclang-rt-14-dev
 	jq bash zsh fish bash-completion mandoc man-db

@@ -400,7 +400,7 @@ static int settle_all(struct settling *s)
 		pthread_mutex_unlock(&p->lock);
 		while (dropped) {
 			struct parcel *x = dropped;
-			const struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL };
+			const struct verdict rest = crew_rest(p);
 
 			dropped = x->next;
 			parcel_close(x, &rest);

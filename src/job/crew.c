@@ -84,6 +84,28 @@ void crew_wake_all(struct pool *p)
 	pthread_cond_broadcast(&p->for_settler);
 }
 
+struct verdict crew_rest(const struct pool *p)
+{
+	static const char signal[] = "interrupted by a signal, before this message's turn";
+	static const char late[] = "not begun within max_time";
+	static const char stopped[] = "not attempted: the run was stopped";
+	struct verdict v = { .state = RCPT_DEFERRED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL, .text = signal,
+			     .len = sizeof(signal) - 1 };
+
+	if (io_signal_heard)
+		return v;
+	v.text = late;
+	v.len = sizeof(late) - 1;
+	v.cause = CAUSE_TIMEOUT;
+	if (io_now_ms() >= p->deadline_ms)
+		return v;
+	v.text = stopped;
+	v.len = sizeof(stopped) - 1;
+	v.state = RCPT_NOT_ATTEMPTED;
+	v.cause = CAUSE_LOCAL;
+	return v;
+}
+
 bool crew_finished(const struct pool *p)
 {
 	return (p->input_end || p->stop) && !p->n_rows && !p->n_hands && !p->again.n && !p->done.n;

@@ -166,6 +166,8 @@ void crew_spent(struct pool *p, struct parcel *list);
 void crew_leave(struct worker *w);
 /* To be sent again, by anybody, from x->not_before_ms on. */
 void crew_again(struct pool *p, struct parcel *x);
+/* What is to be said of a message that nothing was tried for. */
+struct verdict crew_rest(const struct pool *p);
 void crew_wake_all(struct pool *p);
 /* One who waits, where there is one. Under the lock. */
 bool crew_wake_one(struct pool *p);

@@ -63,9 +63,7 @@ static void hand_over(struct worker *w)
 
 static void settle(struct worker *w, struct parcel *x)
 {
-	static const char text[] = "not attempted";
-	const struct verdict rest = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .cause = CAUSE_LOCAL,
-				      .text = text, .len = sizeof(text) - 1 };
+	const struct verdict rest = crew_rest(w->pool);
 
 	parcel_close(x, &rest);
 	/* what was never begun leaves no trace: it may be a second line with the id of one that is */

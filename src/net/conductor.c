@@ -175,7 +175,7 @@ static void end_all(struct conductor *c, const struct verdict *why)
 	bool told = c->head && c->head->d.told_closing;
 
 	if (c->head)
-		c->head->suspect = !told && !c->stop;
+		c->head->suspect = !c->stop && (!told || !c->state->settled);
 	while (c->head) {
 		if (told)
 			dialog_not_done(&c->head->d);

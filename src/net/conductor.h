@@ -34,7 +34,7 @@ struct shipment {
 	struct dialog d;                /* as it was left: settled_new, chunking_refused */
 	struct shipment *next;
 	bool committed;                 /* its last octet was handed to the connection at least once */
-	bool suspect;                   /* the session was lost, unannounced, when it was this one's turn */
+	bool suspect;                   /* the session was lost when it was this one's turn, unannounced or at once */
 };
 
 struct conductor_hooks {

@@ -2,7 +2,8 @@
 The benchmarks: each is a function that gives its section of RESULTS.md. Run by run.sh, which builds what is
 needed: bench.py DIR PROGRAMS MAILCHUTE RESULTS NAME... (no name: all).
 
-Sizes can be scaled for a trial by BENCH_ROUNDS, BENCH_MIB and BENCH_RCPTS; RESULTS.md then says so.
+Sizes can be scaled for a trial by BENCH_ROUNDS and its like; RESULTS.md then says so. What sends many messages
+is in many.py.
 """
 import json
 import os
@@ -10,10 +11,11 @@ import platform
 import shutil
 import subprocess
 import sys
-import textwrap
 
 import contestants as who
-from harness import (Failure, Place, Sink, instructions, measure, median, round_robin, spread, table, version)
+import many
+from harness import (Failure, Place, Sink, instructions, measure, median, prose, round_robin, spread, table,
+		     version)
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "51"))
 BIG_ROUNDS = int(os.environ.get("BENCH_BIG_ROUNDS", "3"))
@@ -28,11 +30,6 @@ def ms(seconds):
 
 def ratio(a, b):
 	return f"{a / b:.2f}"
-
-
-def prose(text):
-	"""A paragraph, wrapped for RESULTS.md, and the empty line behind it."""
-	return textwrap.fill(" ".join(text.split()), 110) + "\n\n"
 
 
 def check_sessions(sink, messages, rcpts=None):
@@ -382,6 +379,10 @@ BENCHES = {
 	"config": ("Start-up with a configuration", bench_config),
 	"recipients": ("Many recipients", bench_recipients),
 	"deep": ("Deep multiparts", bench_deep),
+	"batch": ("Many messages", many.bench_batch),
+	"delay": ("Many messages, far away", many.bench_delay),
+	"postfix": ("Many messages to a real Postfix", many.bench_postfix),
+	"merge": ("Mail merge", many.bench_merge),
 }
 
 
@@ -395,7 +396,13 @@ def machine():
 def versions(place):
 	"""One line of every program that took part."""
 	programs = [place.mailchute, "curl", "msmtp", "swaks", place.python, "valgrind"]
-	return [v for v in (version([p, "--version"]) for p in programs) if v]
+	found = [version([p, "--version"]) for p in programs]
+	postfix = version([who.installed("postconf") or "postconf", "-dh", "mail_version"])
+	node = version(["node", "--version"])
+	mailer = version(["node", f"{place.here}/nodemailer_batch.js", "--version"])
+	found += [f"Postfix {postfix} (smtp-source)" if postfix else None]
+	found += [f"nodemailer {mailer}, Node.js {node}" if mailer else None]
+	return [v for v in found if v]
 
 
 def sections(path):
@@ -412,7 +419,8 @@ def write_results(place, path, done):
 	old = sections(path)
 	text = ["# Benchmarks", "",
 		"Made by `sh tests/bench/run.sh`; what each figure is, and what it needs: README.md.",
-		"Times are medians of whole processes; ratios above 1 are slower.", ""]
+		"Times are medians of whole processes; ratios above 1 are slower, but those of rates (messages/s), which",
+		"are faster.", ""]
 	text += [f"* {machine()}"] + [f"* {v}" for v in versions(place)]
 	for name, (title, _) in BENCHES.items():
 		body = done.get(name) or old.get(title)
@@ -424,7 +432,8 @@ def write_results(place, path, done):
 
 def scale():
 	"""What makes a trial differ from a full run; empty for the full one."""
-	names = [n for n in ("BENCH_ROUNDS", "BENCH_BIG_ROUNDS", "BENCH_MIB", "BENCH_RCPTS") if n in os.environ]
+	names = [n for n in ("BENCH_ROUNDS", "BENCH_BIG_ROUNDS", "BENCH_MIB", "BENCH_RCPTS", "BENCH_BATCH_ROUNDS",
+			     "BENCH_BATCH_SECONDS", "BENCH_ROWS") if n in os.environ]
 	return " ".join(f"{n}={os.environ[n]}" for n in names)
 
 

@@ -4,6 +4,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+import textwrap
 import time
 
 
@@ -31,10 +32,11 @@ class Place:
 class Sink:
 	"""The sink, for the length of a with block."""
 
-	def __init__(self, place, linger=0, tls=False):
+	def __init__(self, place, linger=0, tls=False, more=()):
 		self.place = place
 		self.log = tempfile.NamedTemporaryFile(dir=place.dir, prefix="sink", suffix=".log")
-		self.args = [os.path.join(place.programs, "sink"), "--linger", str(linger), "--log", self.log.name]
+		self.args = [os.path.join(place.programs, "sink"), "--linger", str(linger), "--log", self.log.name, *more]
+		self.told = 0
 		if tls:
 			self.args += ["--cert", f"{place.ca}/server.pem", "--key", f"{place.ca}/server.key"]
 
@@ -55,16 +57,61 @@ class Sink:
 			return [{k: int(v) for k, v in (pair.split("=") for pair in line.split())} for line in f]
 
 
+	def fresh(self, messages, rcpts=None, ids=None, octets=0):
+		"""
+		The sessions since this was asked last, once they have so many messages: no more, no fewer; octets: at
+		least.
+		"""
+		for _ in range(100):
+			sessions = self.sessions(0.02)[self.told:]
+			if sum(s["messages"] for s in sessions) >= messages:
+				break
+		self.told += len(sessions)
+		for what, wanted in (("messages", messages), ("rcpts", rcpts), ("ids", ids)):
+			got = sum(s[what] for s in sessions)
+			if wanted is not None and got != wanted:
+				raise Failure(f"the sink had {got} {what} of {wanted}")
+		if sum(s["octets"] for s in sessions) < octets:
+			raise Failure(f"the sink had {sum(s['octets'] for s in sessions)} octets of {octets}")
+		return sessions
+
+	def cpu(self):
+		"""Seconds of processor time that it had so far."""
+		with open(f"/proc/{self.process.pid}/stat") as f:
+			user, system = f.read().rpartition(")")[2].split()[11:13]
+		return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+class Relay:
+	"""The way to a port that takes its time (delay.c), for the length of a with block."""
+
+	def __init__(self, place, port, round_trip):
+		micro = str(int(round_trip * 1e6 / 2))
+		self.args = [os.path.join(place.programs, "delay"), micro, str(port)]
+
+	def __enter__(self):
+		self.process = subprocess.Popen(self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+		self.port = int(self.process.stdout.readline())
+		return self
+
+	def __exit__(self, *_):
+		self.process.stdin.close()
+		self.process.wait()
+
+
 class Usage:
 	def __init__(self, wall, user, system, peak):
 		self.wall, self.user, self.system, self.peak = wall, user, system, peak
 
 
-def measure(place, command, stdin=None, ok=(0,)):
-	"""Runs a command whole under the meter. Times in seconds, memory in MiB."""
+def measure(place, command, stdin=None, ok=(0,), patience=1800):
+	"""Runs a command whole under the meter, for patience seconds at most. Times in seconds, memory in MiB."""
 	result, output = place.file("meter.result"), place.file("meter.output", b"")
-	run = subprocess.run([os.path.join(place.programs, "meter"), result, stdin or "/dev/null", output, *command],
-						 env=place.env, cwd=place.dir)
+	try:
+		run = subprocess.run([os.path.join(place.programs, "meter"), result, stdin or "/dev/null", output,
+				      *command], env=place.env, cwd=place.dir, timeout=patience)
+	except subprocess.TimeoutExpired:
+		raise Failure(f"{' '.join(command)[:300]}: not over after {patience} s") from None
 	if run.returncode:
 		raise Failure(f"the meter could not run {command[0]}: {run.returncode}")
 	with open(result) as f:
@@ -112,6 +159,11 @@ def instructions(place, command, stdin=None):
 	if run.returncode or not found:
 		raise Failure(f"callgrind of {command[0]}: exit {run.returncode}: {run.stderr[-500:]}")
 	return int(found.group(1)) / 1e6
+
+
+def prose(text):
+	"""A paragraph, wrapped for RESULTS.md, and the empty line behind it."""
+	return textwrap.fill(" ".join(text.split()), 110, break_on_hyphens=False) + "\n\n"
 
 
 def table(head, rows):

@@ -7,8 +7,10 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -35,6 +37,8 @@ static void child(const char *input, const char *output, char **command)
 		_exit(126);
 	close(in);
 	close(out);
+	/* The meter is killed where the command takes too long. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execvp(command[0], command);
 	_exit(127);
 }

@@ -17,6 +17,7 @@ if [ -z "${MAILCHUTE:-}" ]; then
 fi
 "$cc" -std=gnu11 -O2 -D_GNU_SOURCE -o "$dir/programs/sink" "$here/sink.c" -lssl -lcrypto -pthread
 "$cc" -std=gnu11 -O2 -static -o "$dir/programs/meter" "$here/meter.c"
+"$cc" -std=gnu11 -O2 -D_GNU_SOURCE -o "$dir/programs/delay" "$here/delay.c"
 
 # The library is beside the program in its build directory; without it the C interface is not measured.
 library=$(find "$(dirname "$MAILCHUTE")" -maxdepth 2 -name 'libmailchute*.a' | head -n 1)

@@ -32,7 +32,7 @@ static void print_one(struct json_out *j, const struct value *v, const char *key
 	case VALUE_STR: json_strn(j, key, v->str, v->len); break;
 	case VALUE_LIST: json_open(j, key, '['); break;
 	case VALUE_OBJECT: json_open(j, key, '{'); break;
-	case VALUE_TEXT: abort();
+	case VALUE_NUMBER: case VALUE_TEXT: abort();
 	}
 }
 
@@ -68,7 +68,7 @@ static bool begins(const struct value *v, char c)
 	case VALUE_STR: return c == '"';
 	case VALUE_LIST: return c == '[';
 	case VALUE_OBJECT: return c == '{';
-	case VALUE_TEXT: break;
+	case VALUE_NUMBER: case VALUE_TEXT: break;
 	}
 	return false;
 }

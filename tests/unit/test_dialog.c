@@ -6,6 +6,9 @@
  *                 "< 250 text"  a reply
  *                 "BODY"        dialog_next() asks for the message; "DOT" (or "DOT QUIT") we sent the dot
  *                 "DONE", "BROKEN", "LOST" (the connection went away)
+ *                 "NO CHUNKING" this server does not know BDAT, the dialog has learnt
+ *
+ * With CHUNKING "BODY" comes right behind the envelope, while its replies are due, and "DOT" is the chunk's last octet.
  *
  * rows: RCP-01, RCP-02, RCP-03, RCP-04, RCP-05, RCP-07, LMT-01, LMT-03, SRV-49, SRV-50, SRV-55, SRV-60, SRV-61, SRV-66, MSG-15
  */
@@ -25,6 +28,7 @@ struct dialog_case {
 	const char *ehlo;               /* keywords, '|' between */
 	unsigned n_rcpt, max_rcpt;      /* r1@x … ; max_rcpt 0: 1000 */
 	bool lmtp, all_or_nothing, once;
+	bool no_chunking, reset_first;
 	int64_t size;                   /* 0: unknown */
 	bool eightbit, smtputf8, eai_second, dsn;
 	const char *script;             /* lines, '\n' between */
@@ -33,6 +37,9 @@ struct dialog_case {
 };
 
 #define PIPE "PIPELINING|SIZE 1000|8BITMIME|DSN|SMTPUTF8"
+#define CHUNKS "PIPELINING|CHUNKING"
+#define CHUNK1 "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> BDAT 10 LAST\nBODY\n"
+#define CHUNK2 "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> RCPT TO:<r2@x>\n> BDAT 10 LAST\nBODY\n"
 
 static const struct dialog_case cases[] = {
 	{ "one recipient, lock-step", "SIZE", 1, .size = 10, .script =
@@ -170,6 +177,116 @@ static const struct dialog_case cases[] = {
 	{ "a stream takes everybody in one transaction", PIPE, 3, .max_rcpt = 2, .once = true, .script =
 	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> RCPT TO:<r2@x>\n> RCPT TO:<r3@x>\n> DATA\n< 250 ok\n< 250 ok\n< 250 ok\n< 452 no\n< 354 go\n"
 	  "BODY\nDOT QUIT\n< 250 ok\nDONE", "accepted accepted deferred/452/recipient", 1 },
+	{ "a chunk right behind its envelope, QUIT with it", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 250 2.0.0 Ok: queued as 4XYZ\nDONE", "accepted", 0 },
+	{ "its envelope is answered while it is sent", CHUNKS "|SIZE", 2, .size = 10, .script =
+	  "> MAIL FROM:<s@x> SIZE=10\n> RCPT TO:<r1@x>\n> RCPT TO:<r2@x>\n> BDAT 10 LAST\nBODY\n< 250 2.1.0 ok\n< 250 2.1.5 ok\nBODY\n"
+	  "< 251 2.1.5 ok\nDOT QUIT\n< 250 ok\nDONE", "accepted accepted", 0 },
+	{ "chunk: any 2xx is acceptance", CHUNKS, 1, .size = 10, .script = CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 252 ok\nDONE", "accepted", 0 },
+	{ "chunk: a recipient refused", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 550 no\n< 250 ok\n< 250 ok\nDONE", "rejected/550/recipient accepted", 1 },
+	{ "chunk: a recipient refused, then the chunk", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 550 no\n< 250 ok\n< 452 full\nDONE", "rejected/550/recipient deferred/452/content", 75 },
+	{ "chunk: all refused, BDAT 503", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 550 no\n< 551 no\n< 503 no recipients\nDONE", "rejected/550/recipient rejected/551/recipient", 67 },
+	{ "chunk: all refused, BDAT 554", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 450 no\n< 550 no\n< 554 no recipients\nDONE", "deferred/450/recipient rejected/550/recipient", 75 },
+	{ "chunk: all refused, and BDAT's 250 is not acceptance", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 550 no\n< 250 thanks\nDONE", "rejected/550/recipient", 67 },
+	{ "chunk: all refused, BDAT 502: it was not wanted, and is not unknown", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 550 no\n< 502 no\nDONE", "rejected/550/recipient", 67 },
+	{ "chunk: all refused, 421 at BDAT", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 550 no\n< 421 bye\nBROKEN", "rejected/550/recipient", 67 },
+	{ "chunk: all refused, then lost: nobody could get it", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 550 no\nLOST\nBROKEN", "rejected/550/recipient", 67 },
+	{ "chunk: all refused before it was all there", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "< 250 ok\n< 550 no\n< 503 no\nBODY\nDOT QUIT\nDONE", "rejected/550/recipient", 67 },
+	{ "chunk: MAIL refused, echoes behind it", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 550 5.7.1 not you\n< 503 x\n< 503 x\n< 503 x\nDONE", "rejected/550/sender rejected/550/sender", 69 },
+	{ "chunk: MAIL refused, and the rest answered yes all the same", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 451 later\n< 250 ok\n< 250 ok\nDONE", "deferred/451/sender", 75 },
+	{ "chunk: MAIL refused, then lost", CHUNKS, 1, .size = 10, .script = CHUNK1 "DOT QUIT\n< 550 no\nLOST\nBROKEN", "rejected/550/sender", 69 },
+	{ "421 at MAIL with the chunk out: certainly not delivered", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 421 bye\nBROKEN", "deferred/421/lost deferred/421/lost", 75 },
+	{ "421 at RCPT with the chunk out: the 5xx stands", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 550 no\n< 421 bye\nBROKEN", "rejected/550/recipient deferred/421/lost", 75 },
+	{ "421 at the second RCPT, one accepted", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 250 ok\n< 421 bye\nBROKEN", "deferred/421/lost deferred/421/lost", 75 },
+	{ "421 to BDAT", CHUNKS, 1, .size = 10, .script = CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 421 bye\nBROKEN", "deferred/421/content", 75 },
+	{ "421 to BDAT before it was all there", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "< 250 ok\n< 250 ok\n< 421 bye\nBROKEN", "deferred/421/content", 75 },
+	{ "lost after the chunk: unknown", CHUNKS, 1, .size = 10, .script = CHUNK1 "DOT QUIT\nLOST\nBROKEN", "unknown/0/lost", 2 },
+	{ "lost after the chunk and some replies", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 550 no\nLOST\nBROKEN", "rejected/550/recipient unknown/0/lost", 2 },
+	{ "lost amid the chunk: certainly not delivered", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "< 250 ok\n< 550 no\nLOST\nBROKEN", "rejected/550/recipient deferred/0/lost", 75 },
+	{ "BDAT 502: once more without", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 250 ok\n< 550 no\n< 502 5.5.1 what\nNO CHUNKING\nBROKEN", "deferred/0/protocol rejected/550/recipient", 76 },
+	{ "BDAT 500: once more without", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 500 what\nNO CHUNKING\nBROKEN", "deferred/0/protocol", 76 },
+	{ "BDAT 502 before the chunk was all there: once more without", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "< 250 ok\n< 250 ok\n< 502 5.5.1 what\nNO CHUNKING\nBROKEN", "deferred/0/protocol", 76 },
+	{ "where BDAT is known to be unknown, DATA", CHUNKS, 1, .size = 10, .no_chunking = true, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> DATA\n< 250 ok\n< 250 ok\n< 354 go\nBODY\nDOT QUIT\n< 250 ok\nDONE", "accepted", 0 },
+	{ "out of step: BDAT answered about an address", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 2.1.0 ok\n< 250 2.1.5 ok\nBROKEN", "unknown/0/protocol", 2 },
+	{ "out of step: RSET answered about an address", CHUNKS, 1, .size = 10, .reset_first = true, .script =
+	  "> RSET\n" CHUNK1 "DOT QUIT\n< 250 2.1.0 ok\nBROKEN", "unknown/0/protocol", 2 },
+	{ "chunk: MAIL answered with 354", CHUNKS, 1, .size = 10, .script = CHUNK1 "DOT QUIT\n< 354 go\nBROKEN", "unknown/0/protocol", 2 },
+	{ "chunk: answered with 354", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 354 go\nBROKEN", "unknown/354/protocol", 2 },
+	{ "chunk: answered with 221", CHUNKS, 1, .size = 10, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 221 bye\nBROKEN", "unknown/221/protocol", 2 },
+	{ "RSET before the chunk's envelope, where one was left open", CHUNKS, 1, .size = 10, .reset_first = true, .script =
+	  "> RSET\n" CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 250 ok\n< 250 ok\nDONE", "accepted", 0 },
+	{ "RSET refused", CHUNKS, 1, .size = 10, .reset_first = true, .script = "> RSET\n" CHUNK1 "DOT QUIT\n< 500 what\nBROKEN", "unknown/0/protocol", 2 },
+	{ "421 to RSET: certainly not delivered", CHUNKS, 1, .size = 10, .reset_first = true, .script =
+	  "> RSET\n" CHUNK1 "DOT QUIT\n< 421 bye\nBROKEN", "deferred/421/lost", 75 },
+	{ "a chunk of 256 KiB does not wait", CHUNKS, 1, .size = 262144, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> BDAT 262144 LAST\nBODY\nDOT QUIT\n< 250 ok\n< 250 ok\n< 250 ok\nDONE", "accepted", 0 },
+	{ "a larger one waits for its envelope", CHUNKS, 2, .size = 262145, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> RCPT TO:<r2@x>\n< 250 ok\n< 250 ok\n< 550 no\n> BDAT 262145 LAST\nBODY\nDOT QUIT\n< 250 ok\nDONE",
+	  "accepted rejected/550/recipient", 1 },
+	{ "a larger one that nobody is to get does not go", CHUNKS, 1, .size = 262145, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n< 250 ok\n< 550 no\nDONE", "rejected/550/recipient", 67 },
+	{ "a larger one, MAIL refused", CHUNKS, 1, .size = 262145, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n< 451 no\n< 503 no\nDONE", "deferred/451/sender", 75 },
+	{ "a larger one, BDAT 502 while it is sent", CHUNKS, 1, .size = 262145, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n< 250 ok\n< 250 ok\n> BDAT 262145 LAST\nBODY\n< 502 what\nNO CHUNKING\nBROKEN",
+	  "deferred/0/protocol", 76 },
+	{ "LMTP: one recipient by BDAT", CHUNKS, 1, .size = 10, .lmtp = true, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 452 full\nDONE", "deferred/452/recipient", 75 },
+	{ "LMTP: two by DATA", CHUNKS, 2, .size = 10, .lmtp = true, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> RCPT TO:<r2@x>\n> DATA\n< 250 ok\n< 250 ok\n< 250 ok\n< 354 go\nBODY\nDOT QUIT\n< 250 ok\n"
+	  "< 552 full\nDONE", "accepted rejected/552/recipient", 1 },
+	{ "LMTP: two transactions of one, each by BDAT", CHUNKS, 2, .max_rcpt = 1, .size = 10, .lmtp = true, .script =
+	  CHUNK1 "DOT\n< 250 ok\n< 250 ok\n< 250 ok\n> MAIL FROM:<s@x>\n> RCPT TO:<r2@x>\n> BDAT 10 LAST\nBODY\nDOT QUIT\n< 250 ok\n< 250 ok\n"
+	  "< 552 full\nDONE", "accepted rejected/552/recipient", 1 },
+	{ "LMTP chunk: refused at RCPT, 421 at BDAT", CHUNKS, 1, .size = 10, .lmtp = true, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 550 no\n< 421 bye\nBROKEN", "rejected/550/recipient", 67 },
+	{ "LMTP chunk: refused at RCPT, BDAT 503", CHUNKS, 1, .size = 10, .lmtp = true, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 550 no\n< 503 no\nDONE", "rejected/550/recipient", 67 },
+	{ "LMTP chunk: 421 at BDAT", CHUNKS, 1, .size = 10, .lmtp = true, .script =
+	  CHUNK1 "DOT QUIT\n< 250 ok\n< 250 ok\n< 421 bye\nBROKEN", "deferred/421/recipient", 75 },
+	{ "all_or_nothing: no BDAT", CHUNKS, 2, .size = 10, .all_or_nothing = true, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> RCPT TO:<r2@x>\n< 250 ok\n< 250 ok\n< 250 ok\n> DATA\n< 354 go\nBODY\nDOT QUIT\n< 250 ok\nDONE",
+	  "accepted accepted", 0 },
+	{ "no BDAT where the size is not known", CHUNKS, 1, .script =
+	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> DATA\n< 250 ok\n< 250 ok\n< 354 go\nBODY\nDOT QUIT\n< 250 ok\nDONE", "accepted", 0 },
+	{ "no BDAT without PIPELINING", "CHUNKING", 1, .size = 10, .script =
+	  "> MAIL FROM:<s@x>\n< 250 ok\n> RCPT TO:<r1@x>\n< 250 ok\n> DATA\n< 354 go\nBODY\nDOT\n< 250 ok\nDONE", "accepted", 0 },
+	{ "chunk: early 5xx", CHUNKS, 1, .size = 10, .script = CHUNK1 "< 250 ok\n< 250 ok\n< 552 full\nBROKEN", "rejected/552/content", 65 },
+	{ "chunk: early 4xx", CHUNKS, 1, .size = 10, .script = CHUNK1 "< 250 ok\n< 250 ok\n< 451 stop\nBROKEN", "deferred/451/content", 75 },
+	{ "chunk: early 2xx", CHUNKS, 1, .size = 10, .script = CHUNK1 "< 250 ok\n< 250 ok\n< 250 stop\nBROKEN", "deferred/0/protocol", 76 },
+	{ "chunk: split at max_rcpt, no RSET behind what was accepted", CHUNKS, 2, .max_rcpt = 1, .size = 10, .script =
+	  CHUNK1 "DOT\n< 250 ok\n< 250 ok\n< 250 ok\n> MAIL FROM:<s@x>\n> RCPT TO:<r2@x>\n> BDAT 10 LAST\nBODY\nDOT QUIT\n< 250 ok\n< 250 ok\n"
+	  "< 250 ok\nDONE", "accepted accepted", 0 },
+	{ "chunk: a refused transaction, then RSET and the next", CHUNKS, 2, .max_rcpt = 1, .size = 10, .script =
+	  CHUNK1 "DOT\n< 250 ok\n< 550 no\n< 503 no\n> RSET\n> MAIL FROM:<s@x>\n> RCPT TO:<r2@x>\n> BDAT 10 LAST\nBODY\nDOT QUIT\n< 250 ok\n< 250 ok\n"
+	  "< 250 ok\n< 250 ok\nDONE", "rejected/550/recipient accepted", 1 },
+	{ "chunk: 452 behind an accepted one: the rest in a further transaction", CHUNKS, 2, .size = 10, .script =
+	  CHUNK2 "DOT QUIT\n< 250 ok\n< 250 ok\n< 452 many\n< 250 ok\n> MAIL FROM:<s@x>\n> RCPT TO:<r2@x>\n> BDAT 10 LAST\nBODY\nDOT QUIT\n< 250 ok\n"
+	  "< 250 ok\n< 250 ok\nDONE", "accepted accepted", 0 },
 	{ "the enhanced code must agree with the basic one", PIPE, 1, .script =
 	  "> MAIL FROM:<s@x>\n> RCPT TO:<r1@x>\n> DATA\n< 250 ok\n< 250 ok\n< 354 go\nBODY\nDOT QUIT\n< 250 5.1.1 fine\nDONE", "accepted", 0 },
 };
@@ -268,6 +385,8 @@ static bool step(struct dialog *d, struct buf *out, size_t *at, const char *line
 		dialog_lost(d, &lost);
 		return true;
 	}
+	if (len == 11 && !memcmp(line, "NO CHUNKING", 11))
+		return d->chunking_refused;
 	if (*at == out->len) {
 		enum dialog_need need;
 
@@ -299,8 +418,9 @@ static void run_case(const struct dialog_case *c)
 	report_init(&report, &env);
 	memset(todo, true, sizeof(todo));
 	d = (struct dialog){ .env = &env, .cap = &cap, .needs = &needs, .report = &report, .todo = todo, .lmtp = c->lmtp,
-			     .all_or_nothing = c->all_or_nothing, .once = c->once, .max_rcpt = c->max_rcpt ? c->max_rcpt : 1000 };
+			     .all_or_nothing = c->all_or_nothing, .once = c->once, .no_chunking = c->no_chunking, .max_rcpt = c->max_rcpt ? c->max_rcpt : 1000 };
 	dialog_init(&d);
+	d.reset_first = c->reset_first;
 	for (const char *line = c->script; *line && good; ) {
 		size_t len = strcspn(line, "\n");
 
