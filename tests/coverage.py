@@ -20,7 +20,7 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ID = r"(?:CLI|JSN|ADR|HDR|MSG|SRV|TLS|AUT|RCP|LMT|RES|ATT|SIG|OUT|TIN|CFG)-\d\d"
+ID = r"(?:CLI|JSN|ADR|HDR|MSG|SRV|TLS|AUT|RCP|LMT|RES|ATT|SIG|OUT|TIN|CFG|JSL|CON)-\d\d"
 ITEM = re.compile(rf"({ID})(?:\.\.({ID}))?\Z")
 IN_TEXT = re.compile(rf"({ID})(?:\.\.({ID}))?")
 

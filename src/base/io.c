@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +14,7 @@ enum {
 	POLL_MOST_MS = 1000,
 };
 
-volatile sig_atomic_t io_signal_heard;
+_Atomic int io_signal_heard;
 
 /*
  * The first two come back as errors of write(); the others mean nothing to us and must not end us amid a
@@ -22,7 +23,7 @@ volatile sig_atomic_t io_signal_heard;
 const int io_signals_ignored[IO_IGNORED] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2 };
 
 static int signal_pipe[2] = { -1, -1 };
-static volatile sig_atomic_t signal_count;
+static _Atomic int signal_count;
 
 int io_write_all(int fd, const void *mem, size_t len)
 {
@@ -77,6 +78,8 @@ bool io_sleep_until(int64_t until_ms)
 	}
 	return !io_signal_heard;
 }
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal's handler may not wait for a lock");
 
 static void hear_signal(int number)
 {

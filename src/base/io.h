@@ -31,7 +31,7 @@ bool io_sleep_until(int64_t until_ms);
  * handlers that io_signals_init() installs, which leaves alone what was ignored at start (nohup), sets the
  * io_signals_ignored to be ignored and clears an inherited mask.
  */
-extern volatile sig_atomic_t io_signal_heard;
+extern _Atomic int io_signal_heard;
 void io_signals_init(void);
 /* SIGPIPE, SIGXFSZ, SIGALRM, SIGUSR1, SIGUSR2; a child gets their default back. */
 enum { IO_IGNORED = 5 };

@@ -208,6 +208,7 @@ void parcel_close(struct parcel *x, const struct verdict *rest)
 	x->report.total_us = io_now_us() - x->begun_us;
 }
 
+/* Its params, and its hold of their route, which may be what keeps them. */
 static void drop_params(struct parcel *x)
 {
 	if (x->p && !route_keeps(x->route, x->p)) {
@@ -215,6 +216,8 @@ static void drop_params(struct parcel *x)
 		free(x->p);
 	}
 	x->p = NULL;
+	route_drop(x->maker->pool, x->route);
+	x->route = NULL;
 }
 
 void parcel_shrink(struct parcel *x)
@@ -227,10 +230,6 @@ void parcel_shrink(struct parcel *x)
 	journal_past_clear(&x->past);
 	free(x->todo);
 	x->todo = NULL;
-	if (x->route && !x->route->shared) {
-		route_free(x->route);
-		x->route = NULL;
-	}
 	if (!x->p->log)                 /* its line wants to know more of it */
 		drop_params(x);
 }
@@ -243,8 +242,6 @@ void parcel_free(struct parcel *x)
 	envelope_clear(&x->env);
 	journal_past_clear(&x->past);
 	drop_params(x);
-	if (x->route && !x->route->shared)
-		route_free(x->route);
 	free(x->todo);
 	free(x->id);
 	free(x);

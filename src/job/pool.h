@@ -36,7 +36,8 @@ struct ready;
 struct route {
 	struct route *next;
 	const struct mail_params *params;       /* of the first message that went here; kept as long as the route */
-	bool shared;
+	bool shared;                    /* kept to the end; another is as long as somebody holds it */
+	unsigned held;                  /* one that is not shared: by its parcel, and by a session */
 	/* credentials, resolved once, under their own lock, for that may take a while */
 	pthread_mutex_t lock;
 	struct secrets *secrets;
@@ -185,16 +186,18 @@ void parcel_close(struct parcel *x, const struct verdict *rest);
 bool parcel_any_todo(const struct parcel *x);
 void parcel_free(struct parcel *x);
 
-/* The route of finished params; made where there is none like it. */
+/* The route of finished params, held; made where there is none like it. */
 struct route *route_of(struct pool *p, const struct mail_params *params);
-/* Params are needed as long as their route: true, and then they are not to be freed with their parcel. */
+void route_hold(struct pool *p, struct route *r);
+/* NULL is a no-op. */
+void route_drop(struct pool *p, struct route *r);
+/* Params are needed as long as their route: true, and then they are freed with it, and not with their parcel. */
 bool route_keeps(const struct route *r, const struct mail_params *params);
 /* Credentials for a session; *ret NULL: none are needed. -1: err, for everybody. */
 int route_credentials(struct route *r, const struct session_credentials **ret, struct err *e) MUST_CHECK;
 /* They were refused: true where they are others now. Asked once a route. */
 bool route_renew(struct route *r);
-/* One, or all behind it as well, with the params that they keep. */
-void route_free(struct route *r);
+/* All, with the params that they keep. */
 void routes_free(struct route *all);
 
 void *worker_main(void *worker);

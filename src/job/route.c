@@ -47,13 +47,14 @@ struct route *route_of(struct pool *p, const struct mail_params *params)
 			p->routes = r;
 		}
 	}
+	r->held++;
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }
 
 bool route_keeps(const struct route *r, const struct mail_params *params)
 {
-	return r && r->shared && r->params == params;
+	return r && r->params == params;
 }
 
 int route_credentials(struct route *r, const struct session_credentials **ret, struct err *e)
@@ -94,20 +95,38 @@ bool route_renew(struct route *r)
 	return other;
 }
 
-void route_free(struct route *r)
+static void route_free(struct route *r)
 {
+	struct mail_params *own = (struct mail_params *)(uintptr_t)r->params;
+
 	if (r->secrets) {
 		secrets_clear(r->secrets);
 		free(r->secrets);
 	}
 	pthread_mutex_destroy(&r->lock);
-	if (r->shared) {
-		struct mail_params *own = (struct mail_params *)(uintptr_t)r->params;
-
-		mail_params_clear(own);
-		free(own);
-	}
+	mail_params_clear(own);
+	free(own);
 	free(r);
+}
+
+void route_hold(struct pool *p, struct route *r)
+{
+	pthread_mutex_lock(&p->lock);
+	r->held++;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void route_drop(struct pool *p, struct route *r)
+{
+	bool last;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&p->lock);
+	last = --r->held == 0 && !r->shared;
+	pthread_mutex_unlock(&p->lock);
+	if (last)
+		route_free(r);
 }
 
 void routes_free(struct route *all)

@@ -469,6 +469,7 @@ void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct pool *p = w->pool;
 	enum opened opened = OPENED;
+	struct route *route;
 
 	while (opened != LEAVE) {
 		if (!w->carry)
@@ -480,9 +481,13 @@ void *worker_main(void *arg)
 			w->carry = NULL;
 			continue;
 		}
+		/* its parcel may be settled before the session is over */
+		route = w->carry->route;
+		route_hold(p, route);
 		opened = open_session(w);
 		if (opened == OPENED)
-			run_session(w, w->carry->route);
+			run_session(w, route);
+		route_drop(p, route);
 	}
 	hand_over(w);
 	buf_clear(&w->marks);

@@ -677,11 +677,12 @@ static int heard_chunked(struct dialog *d, int code, const char *text, size_t le
 		return protocol_error(d, "the server sent a reply to nothing");
 	if (d->mail_refused && echo(d, code) < 0)
 		return -1;
-	if (!d->accepted && code != 421) {
+	if (!d->accepted) {
 		d->heard++;             /* an echo: nobody was to get it, and everybody has his answer */
+		d->closing |= code == 421;
 		if (d->mail_refused)
 			confirm_mail_refusal(d);
-		if (d->phase == PHASE_DOT)
+		if (d->phase == PHASE_DOT || d->closing)
 			end_transaction(d, true);
 		return 0;
 	}
