@@ -10,6 +10,7 @@
 # The default run divides the work so that nothing is run twice without need:
 #	optimised build      unit tests, real servers, lint, examples, whatever else there is
 #	sanitized build      unit tests and the scripted dialogs (ASan and UBSan)
+#	threads              what has threads, built with ThreadSanitizer
 #	valgrind             a chosen handful of the dialogs, on the optimised build
 #	clang, libFuzzer     each fuzz target for FUZZ_SECONDS (20)
 #
@@ -86,6 +87,12 @@ sanitized() {
 	MC_SLOW=2 run_pass sanitized "$BUILD-asan" 2 "$@"
 }
 
+threaded() {
+	say "build with ThreadSanitizer"
+	configure "$BUILD-tsan" -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized
+	MC_SLOW=5 run_pass threads "$BUILD-tsan" 5 --suite threads
+}
+
 case $mode in
 default|quick|full|valgrind)
 	say "optimised build"
@@ -100,11 +107,13 @@ quick)
 default)
 	run_pass optimised "$BUILD" 1 --no-suite dialog --no-suite slow
 	sanitized --suite unit --suite dialog --no-suite slow
+	threaded
 	MC_WRAP=$valgrind MC_SLOW=10 run_pass memcheck "$BUILD" 10 --suite memcheck
 	;;
 full)
 	run_pass optimised "$BUILD" 4
 	sanitized
+	threaded
 	MC_WRAP=$valgrind MC_SLOW=10 run_pass valgrind "$BUILD" 10 --suite dialog
 	;;
 sanitize)

@@ -164,8 +164,9 @@ static int check_name(const struct compiling *c, const char *name, size_t len)
 	if (name[0] == '.' || name[len - 1] == '.' || memmem(name, len, "..", 2))
 		return fail(c, "a name with an empty part", name, len);
 	for (size_t i = 0; i < len; i++) {
-		if (is_space(name[i]))
-			return fail(c, "a name with a space in it", name, len);
+		/* "First Name" is what columns are called */
+		if (is_space(name[i]) && name[i] != ' ')
+			return fail(c, "a name with a line break or a tab in it", name, len);
 		/* member() relies on it: no NUL */
 		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
 			return fail(c, "a name with a control character in it", name, len);
