@@ -38,6 +38,10 @@ FILES = {
 	"logo.png": PNG, "image.png": PNG,
 	"build.log": b"cc -c a.c\r\nfailed\n",
 	"report.txt": "Platz: 17\u00a0%\n".encode(),
+	"people.csv": b"email,name\nann@example.org,Ann Lee\nbob@example.org,\"Berg, Bob\"\n",
+	"letter.txt": b"Dear {{name}},\n\nit is time.\n",
+	"orders.jsonl": b'{"id": "1", "to": "ann@example.org", "subject": "Order 1"}\n'
+	                b'{"id": "2", "to": "bob@example.org", "subject": "Order 2"}\n',
 	"message.eml": b"From: Ann <ann@example.org>\nSubject: ready\nBcc: eve@example.org\n\nAs it is.\n",
 }
 
@@ -90,6 +94,47 @@ def sent(port, rcpts, sender, subject=None, files=(), login=None, text=None, htm
 	return check
 
 
+def many(port, messages, sender, said, login=None, ids=None):
+	"""
+	Messages (recipient, subject, text) in one session of the server on @port; @said: patterns of the lines on
+	standard error. @ids: of the lines, in the reports.
+	"""
+	def check(case, world, run):
+		server = world.servers[port]
+		case.assertRegex(run.stderr, "^" + "".join(f"mailchute: {line}\n" for line in said) + "$")
+		server.wait(1)
+		case.assertEqual([s.server for s in world.sessions()], [server])
+		case.assertEqual(server.lint, [])
+		heard = []
+		for message in server.messages:
+			parsed = message.parsed()
+			case.assertTrue(message.dot)
+			case.assertEqual(message.sender, sender)
+			text = parsed.get_body(("plain",)).get_content().replace("\r\n", "\n")
+			heard.append((*message.rcpts, str(parsed["subject"]), text))
+		case.assertEqual(sorted(heard), sorted(messages))
+		if login:
+			case.assertEqual([(a["user"], a["ok"]) for a in server.session.auths], [(login, True)])
+		told = [json.loads(line) for line in run.stdout.splitlines()]
+		case.assertEqual(sorted((r["line"], r["id"], r["result"]) for r in told),
+		                 [(i + 1, name, "sent") for i, name in enumerate(ids or ())])
+	return check
+
+
+def filed(document, messages):
+	"""Messages (file, To, Subject, text) in the directory preview/; no server heard anything."""
+	def check(case, world, run):
+		case.assertEqual((run.stdout, run.stderr, world.sessions()), ("", "", []))
+		preview, found = os.path.join(case.directory(document), "work", "preview"), []
+		for name in sorted(os.listdir(preview)):
+			with open(os.path.join(preview, name), "rb") as f:
+				parsed = email.message_from_binary_file(f, policy=email.policy.default)
+			text = parsed.get_content().replace("\r\n", "\n")
+			found.append((name, str(parsed["to"]), str(parsed["subject"]), text))
+		case.assertEqual(found, messages)
+	return check
+
+
 def printed(subject, text):
 	"""The message, on standard output; no server heard anything."""
 	def check(case, world, run):
@@ -122,6 +167,18 @@ EXAMPLES = [
 	                                     text="the figures are attached.", html="cid:logo", report=True)),
 	("README.md", "job.json --dry-run", printed("Tagesbericht für Zürich", "the figures are attached.")),
 	("README.md", "--check", checked()),
+	("README.md", "cat > jobs.jsonl", many(25, [("ann@example.org", "Order A17", "It is on its way.\n"),
+	                                           ("bob@example.org", "Order A18", "It is on its way.\n")],
+	                                      "shop@example.org", [r"2 messages: 2 sent; .*"], ids=["A17", "A18"])),
+	("README.md", "cat > people.csv", many(587, [
+		("ann@example.org", "Bill for Ann Lee", "Dear Ann Lee,\n\nyour bill is EUR 12,50.\n"),
+		("bob@example.org", "Bill for Berg, Bob",
+		 "Dear Berg, Bob,\n\nyour bill is EUR 7.\nIt is overdue for 14 days.\n")],
+		"accounts@example.org", [r"2 messages: 0 sent, 2 composed; .*", r"2 messages: 2 sent; .*"], "ci")),
+	("README.md", "jobs.journal", many(25, [("ann@example.org", "Order A17", "It is on its way.\n"),
+	                                       ("bob@example.org", "Order A18", "It is on its way.\n")],
+	                                  "shop@example.org", [r"2 messages: 2 sent; .*",
+	                                                       r"0 messages: 0 sent, 2 sent before; .*"])),
 	("README.md", "sendmail -t -i", sent(587, ["admin@example.org"], "alerts@example.org", "Disk", login="ci", text="full")),
 	("README.md", "--retries 3", sent(587, ["dev@example.org"], "ci@example.org", "Build failed", ["build.log"], "ci", "See the log.")),
 	("mailchute-sendmail.1.scd", "--as=sendmail", sent(25, ["ann@example.org"], "web@example.org", "Disk", text="full")),
@@ -137,6 +194,11 @@ EXAMPLES = [
 	                                       text="17\u00a0%")),
 	("mailchute.1.scd", "message.eml", sent(25, ["ann@example.org"], "bounces@example.org", "ready",
 	                                        text="As it is.")),
+	("mailchute.1.scd", "preview/", filed("mailchute.1.scd", [
+		("000002.eml", "Ann Lee <ann@example.org>", "Reminder for Ann Lee", "Dear Ann Lee,\n\nit is time.\n"),
+		("000003.eml", '"Berg, Bob" <bob@example.org>', "Reminder for Berg, Bob", "Dear Berg, Bob,\n\nit is time.\n")])),
+	("mailchute.1.scd", "orders.journal", many(25, [("ann@example.org", "Order 1", ""), ("bob@example.org", "Order 2", "")],
+	                                           "shop@example.org", [])),
 	("mailchute.1.scd", "Grüße", printed("Grüße", "Hallo")),
 	("mailchute-params.5.scd", "eve@example.org", sent(25, ["bob@example.org", "eve@example.org"], "ann@example.org",
 	                                                   "Zürich", ["logo.png", "report.pdf"],
