@@ -22,7 +22,7 @@
 
 enum {
 	CHUNK = 64 * 1024,              /* octets of a message at a time */
-	GATHERED = 16 * 1024,           /* so many go in one piece: the server is busy while the next one is made */
+	GATHERED = 14 * 1024,           /* so many go in one piece, a record: the server is busy while more is made */
 	GROUP_MAX = 1 << 30,            /* of commands: 100 000 recipients with DSN are some 100 MB */
 	SIGNAL_GRACE_MS = 5000,         /* after the dot, a signal waits so long for the reply */
 	PROGRESS_MS = 250,
@@ -828,7 +828,7 @@ static int flush(struct conductor *c)
 	 * Of several TLS records nothing counts as taken until the last one is; one with a dot could be with the
 	 * server by then, and its answer be taken for one that came before the dot.
 	 */
-	const bool records = session_is_tls(c->session) && c->n_commit > c->committed;
+	const bool records = c->n_commit > c->committed;
 
 	if (c->out_sent == c->out.len)
 		return 0;

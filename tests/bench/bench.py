@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 
 import contestants as who
@@ -383,6 +382,7 @@ BENCHES = {
 	"delay": ("Many messages, far away", many.bench_delay),
 	"postfix": ("Many messages to a real Postfix", many.bench_postfix),
 	"merge": ("Mail merge", many.bench_merge),
+	"million": ("A million messages", many.bench_million),
 }
 
 

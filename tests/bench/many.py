@@ -377,3 +377,44 @@ def bench_merge(place):
 		Python has a tenth of the rows.""") + \
 		note_missing(place, "--data") + \
 		table(["", "messages/s", "middle half", "messages", "CPU us/message", "peak MiB"], rows)
+
+
+def resident(pid):
+	"""MiB in memory now; 0 when it is gone."""
+	try:
+		with open(f"/proc/{pid}/status") as f:
+			return next((int(line.split()[1]) / 1024 for line in f if line.startswith("VmRSS")), 0)
+	except OSError:
+		return 0
+
+
+def million_run(place, path, n, workers):
+	"""One batch, looked at all the time: what it had after 10,000 messages' time, at the most, and how fast it was."""
+	with Sink(place, more=["--chunking", "--ids"]) as sink:
+		began = time.monotonic()
+		run = subprocess.Popen([place.mailchute, "--batch", path, "--server", f"smtp://127.0.0.1:{sink.port}", "--workers",
+					str(workers), "-q"], env=place.env)
+		seen = []
+		while run.poll() is None:
+			seen.append((time.monotonic() - began, resident(run.pid)))
+			time.sleep(0.05)
+		wall = time.monotonic() - began
+		if run.returncode:
+			raise Failure(f"exit {run.returncode} of a million lines")
+		sink.fresh(n, n, n)
+	early = [mib for at, mib in seen if mib and at < max(wall / 100, 0.3)]
+	late = [mib for at, mib in seen if mib and at >= wall / 100]
+	return [f"{workers}", number(n / wall), f"{max(early):.1f}", f"{min(late):.1f} to {max(late):.1f}"]
+
+
+def bench_million(place):
+	n = int(os.environ.get("BENCH_LINES", "1000000"))
+	path = os.path.join(place.dir, "million.jsonl")
+	with open(path, "w") as f:
+		for i in range(n):
+			f.write('{"from":"n@example.org","to":"r%d@example.net","subject":"number %d","body":"a short text"}\n' % (i, i))
+	rows = [million_run(place, path, n, workers) for workers in (1, 50)]
+	os.unlink(path)
+	return prose(f"""A batch of {n} lines, once by one session and once by fifty: its memory in the first hundredth of the run
+		and after that, in MiB. The sink counted {n} distinct Message-IDs each time.""") + \
+		table(["workers", "messages/s", "MiB at first", "MiB after"], rows)
