@@ -88,8 +88,11 @@ static int send_many(struct mail_params *p, const struct invocation *inv, const 
 		tell_batch_summary(&tell_it, &counts);
 	if (r < 0)
 		return -1;
-	if (tell_it.failed)
-		return err_sys(e, ERR_IO, tell_it.error, "cannot write the report to standard output");
+	if (tell_it.failed) {
+		err_sys(e, ERR_IO, tell_it.error, "cannot write the report to standard output");
+		tell("", e->text);
+		return err_exit_code(e);
+	}
 	return tell_exit_code(code, how);
 }
 

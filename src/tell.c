@@ -240,8 +240,7 @@ int tell_batch_settled(void *ctx, const struct batch_result *r)
 	if (!text[0])
 		return 0;
 	wipe_bar(t);
-	/* a line that could not be read says where it is itself */
-	if (r->report->error_exit && !r->report->n_rcpt)
+	if (r->placed)
 		snprintf(line, sizeof(line), "%s", text);
 	else
 		snprintf(line, sizeof(line), "line %llu: %s", r->line, text);

@@ -272,7 +272,7 @@ static void tell(struct settling *s, struct parcel *x, struct parcel **told)
 {
 	const struct batch_result r = { .line = x->line, .id = x->id, .report = &x->report,
 					.params = x->p ? x->p : s->pool->defaults,
-					.from_journal = x->from_journal };
+					.placed = x->placed, .from_journal = x->from_journal };
 
 	if (x->skipped) {
 		s->counts->skipped++;

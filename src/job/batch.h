@@ -26,6 +26,7 @@ struct batch_result {
 	const char *id;                 /* of the line; NULL: none */
 	const struct report *report;
 	const struct mail_params *params;       /* finished, or as far as they got */
+	bool placed;                    /* the report's error says where it is from, "jobs.jsonl:17: ..." */
 	bool from_journal;              /* not sent in this run: what the journal knows */
 };
 

@@ -103,6 +103,7 @@ static void settle_past(struct parcel *x, const struct pool *p)
 	}
 	if (!parcel_any_todo(x)) {
 		x->from_journal = true;
+		snprintf(x->report.message_id, sizeof(x->report.message_id), "%s", x->past.message_id);
 		report_close(&x->report, &(struct verdict){ .state = RCPT_NOT_ATTEMPTED });
 	}
 }
@@ -181,6 +182,7 @@ struct parcel *parcel_new(struct worker *maker, const struct taken *taken)
 		r = compose(x, p, &e);
 	if (r < 0) {
 		place(x, p, &e);
+		x->placed = true;
 		report_error(&x->report, &e);
 	}
 	if (r < 0 || x->skipped || x->from_journal)

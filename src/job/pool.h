@@ -71,6 +71,7 @@ struct parcel {
 	struct journal_key key;
 	struct journal_past past;
 	bool from_journal;              /* settled by what the journal knows */
+	bool placed;                    /* the error in its report says where it is from */
 	bool skipped;                   /* accepted by all in an earlier run: no result */
 	struct worker *maker;           /* whose memory it is: it frees it best */
 	unsigned lost, tries;

@@ -336,6 +336,7 @@ void report_line(const struct report *r, char *out, size_t cap)
 	const struct rcpt_result *s = spokesman(r);
 	size_t failed = r->n_rcpt - count_state(r, RCPT_ACCEPTED), used;
 	char said[RESULT_TEXT_MAX * 2], addr[300];
+	const char *colon = r->server[0] ? ": " : "";   /* known by the journal alone: no server */
 
 	out[0] = '\0';
 	/* Our own failure explains all but what may have been delivered before it. */
@@ -354,12 +355,12 @@ void report_line(const struct report *r, char *out, size_t cap)
 	}
 	if (s->state == RCPT_UNKNOWN)
 		used = (size_t)snprintf(out, cap, "%s%sthe message may have been delivered, sending it again "
-					"may duplicate it: %s", r->server, *r->server ? ": " : "", said);
+					"may duplicate it: %s", r->server, colon, said);
 	else if (s->stage == STAGE_RCPT || s->cause == CAUSE_RECIPIENT)
-		used = (size_t)snprintf(out, cap, "%s: recipient %s %s: %s%s", r->server, addr, fate(s), said,
+		used = (size_t)snprintf(out, cap, "%s%srecipient %s %s: %s%s", r->server, colon, addr, fate(s), said,
 					advice(s));
 	else
-		used = (size_t)snprintf(out, cap, "%s: message %s at %s: %s%s", r->server, fate(s),
+		used = (size_t)snprintf(out, cap, "%s%smessage %s at %s: %s%s", r->server, colon, fate(s),
 					smtp_stage_name(s->stage), said, advice(s));
 	if (r->n_rcpt > 1 && used < cap)
 		snprintf(out + used, cap - used, " (%zu of %zu recipients not accepted)", failed, r->n_rcpt);

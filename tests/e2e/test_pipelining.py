@@ -239,7 +239,7 @@ class Faults(Batch):
 		done = []
 
 		def act(session, at, k):
-			if at in ("greeting", "ehlo", "quit") or len(done) > 5 or rng.random() > rate:
+			if at in ("greeting", "ehlo", "quit") or len(done) > 3 or rng.random() > rate:
 				return None
 			fault = rng.choice(which)
 			if (fault[0] == "broken") != (at == "taken"):
