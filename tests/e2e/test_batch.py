@@ -380,9 +380,11 @@ class Pipes(Batches):
 					return
 			feeder = threading.Thread(target=feed, daemon=True)
 			feeder.start()
-			time.sleep(2)
-			first = written[0]
-			time.sleep(1)
+			# it comes to a stand, sooner or later
+			first, limit = -1, time.monotonic() + 20 * mc.SLOW
+			while written[0] not in (first, 40000) and time.monotonic() < limit:
+				first = written[0]
+				time.sleep(1.5)
 			stalled = (first, written[0], len(server.taken))
 			if written[0] < 40000:
 				self.assertEqual(first, written[0], stalled)
