@@ -47,6 +47,7 @@ struct conductor {
 	bool proven;                    /* a chunk was accepted in this session */
 	bool left_open;                 /* what came before may have left a transaction open */
 	bool asked_again;
+	bool more;                      /* c->out was full before the window was, or the messages were at an end */
 	/* the message of `filling`, while it is read */
 	struct source *source;
 	struct dotstuff stuff;
@@ -710,11 +711,13 @@ static int fill(struct conductor *c)
 {
 	int r = 1;
 
+	c->more = false;
 	/* Not a message at a time where the window was full: by quarters. */
 	if (!c->filling && c->n_flight > 1 && window(c) > 4 && c->n_flight > window(c) - window(c) / 4)
 		return 0;
 	while (r > 0 && c->out.len < GATHERED && !c->doomed && !c->stop)
 		r = put_more(c);
+	c->more = r > 0;
 	return r < 0 ? -1 : 0;
 }
 
@@ -889,7 +892,7 @@ static int step(struct conductor *c)
 		return ends(c, CONDUCTED_FAILED, CAUSE_LOCAL, "not sent");
 	if (c->doomed)
 		return wait_for_server(c, false, false, INT64_MAX) < 0 ? -1 : 1;
-	if (c->filling && (c->source || !dialog_waits(&c->filling->d)))
+	if (c->more || (c->filling && (c->source || !dialog_waits(&c->filling->d))))
 		return 1;               /* more can be put at once */
 	if (c->head)
 		return wait_for_server(c, false, !c->filling && c->n_flight < window(c), c->next_ms) < 0 ? -1 : 1;
