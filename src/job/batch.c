@@ -558,6 +558,8 @@ static int open_all(struct pool *p, struct opened *o, struct mail_params *d, str
 
 static void pool_init(struct pool *p, const struct mail_params *d)
 {
+	pthread_mutexattr_t spinning;
+
 	p->dry_run = d->dry_run || d->output;
 	p->workers_given = d->batch.workers;
 	p->workers_most = p->dry_run ? 1 : d->batch.workers ? d->batch.workers : WORKERS_AUTO;
@@ -565,7 +567,11 @@ static void pool_init(struct pool *p, const struct mail_params *d)
 	p->counts_only = d->report == REPORT_SILENT && !d->batch.journal && !d->log && !d->batch.ordered;
 	p->started_ms = io_now_ms();
 	p->deadline_ms = d->server.max_time ? p->started_ms + (int64_t)d->server.max_time * 1000 : INT64_MAX;
-	pthread_mutex_init(&p->lock, NULL);
+	/* it is held for some instructions: whoever finds it taken had better look again than go to sleep */
+	pthread_mutexattr_init(&spinning);
+	pthread_mutexattr_settype(&spinning, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&p->lock, &spinning);
+	pthread_mutexattr_destroy(&spinning);
 	pthread_cond_init(&p->for_reader, NULL);
 	pthread_cond_init(&p->for_settler, NULL);
 	pthread_cond_init(&p->for_results, NULL);
