@@ -712,8 +712,8 @@ static int fill(struct conductor *c)
 	int r = 1;
 
 	c->more = false;
-	/* Not a message at a time where the window was full: by quarters. */
-	if (!c->filling && c->n_flight > 1 && window(c) > 4 && c->n_flight > window(c) - window(c) / 4)
+	/* Not a message at a time where the window was full: a few at once. */
+	if (!c->filling && c->n_flight > 1 && window(c) > 16 && c->n_flight > window(c) - window(c) / 16)
 		return 0;
 	while (r > 0 && c->out.len < GATHERED && !c->doomed && !c->stop)
 		r = put_more(c);
