@@ -2,7 +2,8 @@
  * Mustache templates from any octets: the template, and behind an octet 0 a row of data as JSON (else one that has a
  * value of every kind). Beside not crashing:
  *  - what is refused has a line and a column, and the class of bad data;
- *  - a plain template has no tag, and comes out as it is; its names are in its text, and no names have white space;
+ *  - a plain template has no tag, and comes out as it is; its names are in its text, and have no control
+ *    character and no dot ("First Name" is a column's name);
  *  - rendered twice it is the same, and behind what the buffer has;
  *  - without the flag for missing names it is the same or an error, and never fails only with it;
  *  - no more than the buffer's maximum comes out, and half of it is refused.
@@ -34,7 +35,7 @@ static void check_name(void *ctx, const char *name, size_t len)
 
 	require(!w->plain && len && memmem(w->text, w->len, name, len));
 	for (size_t i = 0; i < len; i++)
-		require(!strchr(" \t\r\n.", name[i]));
+		require((unsigned char)name[i] >= 0x20 && name[i] != 0x7f && name[i] != '.');
 }
 
 static int render(const struct mustache *t, const struct value *row, unsigned flags, struct buf *out)
