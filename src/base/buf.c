@@ -47,11 +47,19 @@ int buf_add(struct buf *b, const void *mem, size_t len)
 int buf_addf(struct buf *b, const char *fmt, ...)
 {
 	va_list va;
+	size_t room = b->data == buf_empty ? 0 : b->cap - b->len;
 	int n;
 
+	/* mostly it fits */
 	va_start(va, fmt);
-	n = vsnprintf(NULL, 0, fmt, va);
+	n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, va);
 	va_end(va);
+	if (n >= 0 && (size_t)n < room) {
+		b->len += (size_t)n;
+		return 0;
+	}
+	if (room)
+		b->data[b->len] = '\0';
 	if (n < 0 || buf_reserve(b, (size_t)n) < 0)
 		return -1;
 	va_start(va, fmt);

@@ -195,12 +195,19 @@ void enhanced_code(char ret[12], int code, const char *text, size_t len)
 	}
 	if (at < end && *at != ' ')
 		return;
-	snprintf(ret, 12, "%.*s", (int)(at - text), text);
+	memcpy(ret, text, (size_t)(at - text));         /* 9 at most: "5.999.999" */
+	ret[at - text] = '\0';
 }
 
 void reply_init(struct reply *r)
 {
-	*r = (struct reply){ 0 };
+	/* without its rooms, which are as good as empty */
+	r->code = 0;
+	r->text[0] = '\0';
+	r->len = r->line_len = r->line_total = r->lines = r->octets = 0;
+	r->started = false;
+	r->on_line = NULL;
+	r->ctx = NULL;
 }
 
 /* Whether @c can stand at @at of a line: what no later octet can mend is refused here. */

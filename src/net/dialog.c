@@ -19,11 +19,23 @@ enum { ANSWER_NONE, ANSWER_ACCEPTED, ANSWER_SETTLED, ANSWER_AGAIN };
  */
 enum { EAGER_MAX = 256 * 1024 };
 
-/*
- * Append a formatted command; commands are bounded by the limits of addresses, so that a full buffer is a
- * bug.
- */
-#define command(out, ...) do { if (buf_addf(out, __VA_ARGS__) < 0) abort(); } while (0)
+/* Append to the commands, which are bounded by the limits of addresses, so that a full buffer is a bug. */
+static void put(struct buf *out, const char *text)
+{
+	if (buf_adds(out, text) < 0)
+		abort();
+}
+
+static void put_number(struct buf *out, int64_t n)
+{
+	char digits[24], *at = digits + sizeof(digits);
+
+	*--at = '\0';
+	do
+		*--at = (char)('0' + n % 10);
+	while (n /= 10);
+	put(out, at);
+}
 
 static bool answers_something_else(int code)
 {
@@ -248,20 +260,26 @@ static void put_mail(struct dialog *d, struct buf *out)
 	const struct envelope *env = d->env;
 	int64_t size = message_size(d->needs, d->seven);
 
-	command(out, "MAIL FROM:<%s>", env->from);
-	if (d->cap->size && size >= 0)
-		command(out, " SIZE=%lld", (long long)size);
+	put(out, "MAIL FROM:<");
+	put(out, env->from);
+	put(out, ">");
+	if (d->cap->size && size >= 0) {
+		put(out, " SIZE=");
+		put_number(out, size);
+	}
 	if (d->needs->eightbit && !d->seven)
-		command(out, " BODY=8BITMIME");
+		put(out, " BODY=8BITMIME");
 	if (transaction_eai(d))
-		command(out, " SMTPUTF8");
+		put(out, " SMTPUTF8");
 	if (d->cap->dsn && env->ret)
-		command(out, " RET=%s", env->ret == 1 ? "FULL" : "HDRS");
-	if (d->cap->dsn && env->envid)
-		command(out, " ENVID=%s", env->envid);
+		put(out, env->ret == 1 ? " RET=FULL" : " RET=HDRS");
+	if (d->cap->dsn && env->envid) {
+		put(out, " ENVID=");
+		put(out, env->envid);
+	}
 	if (env->require_tls)
-		command(out, " REQUIRETLS");
-	command(out, "\r\n");
+		put(out, " REQUIRETLS");
+	put(out, "\r\n");
 }
 
 static void put_notify(unsigned bits, struct buf *out)
@@ -271,7 +289,8 @@ static void put_notify(unsigned bits, struct buf *out)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(word); i++)
 		if (bits & 1u << i) {
-			command(out, "%s%s", before, word[i]);
+			put(out, before);
+			put(out, word[i]);
 			before = ",";
 		}
 }
@@ -280,13 +299,17 @@ static void put_rcpt(struct dialog *d, size_t which, struct buf *out)
 {
 	const struct rcpt *r = &d->env->rcpt[d->rcpt[which]];
 
-	command(out, "RCPT TO:<%s>", r->addr);
+	put(out, "RCPT TO:<");
+	put(out, r->addr);
+	put(out, ">");
 	if (d->cap->dsn) {
 		put_notify(r->notify, out);
-		if (r->orcpt)
-			command(out, " ORCPT=%s", r->orcpt);
+		if (r->orcpt) {
+			put(out, " ORCPT=");
+			put(out, r->orcpt);
+		}
 	}
-	command(out, "\r\n");
+	put(out, "\r\n");
 }
 
 /* The commands of a transaction are numbered: RSET (where one is due), MAIL, each RCPT, DATA. */
@@ -304,16 +327,19 @@ static void put_command(struct dialog *d, struct buf *out)
 {
 	size_t mail = number_of_mail(d);
 
-	if (d->sent < mail)
-		command(out, "RSET\r\n");
-	else if (d->sent == mail)
+	if (d->sent < mail) {
+		put(out, "RSET\r\n");
+	} else if (d->sent == mail) {
 		put_mail(d, out);
-	else if (d->sent < number_of_data(d))
+	} else if (d->sent < number_of_data(d)) {
 		put_rcpt(d, d->sent - mail - 1, out);
-	else if (d->chunks)
-		command(out, "BDAT %lld LAST\r\n", (long long)message_size(d->needs, d->seven));
-	else
-		command(out, "DATA\r\n");
+	} else if (d->chunks) {
+		put(out, "BDAT ");
+		put_number(out, message_size(d->needs, d->seven));
+		put(out, " LAST\r\n");
+	} else {
+		put(out, "DATA\r\n");
+	}
 	d->sent++;
 }
 
@@ -399,7 +425,7 @@ static enum dialog_need conclude_envelope(struct dialog *d, struct buf *out)
 	}
 	if (d->data_code == 354) {
 		d->phase = PHASE_LONE_DOT;
-		command(out, ".\r\n");
+		put(out, ".\r\n");
 		return DIALOG_WAIT;
 	}
 	if (d->all_or_nothing && d->refused)

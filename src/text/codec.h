@@ -15,6 +15,7 @@ struct err;
 
 enum {
 	CODEC_ROOM = 128,       /* least room of a step: a base64 line with its CRLF is 78 */
+	QP_WIDTH = 76,          /* columns of a line, RFC 2045 6.7 */
 	CODEC_LOOK = 4,         /* octets that quoted-printable looks ahead: "rom " behind an F */
 	BASE64_IN = 57, BASE64_OUT = 76,        /* one line, RFC 2045 6.8 */
 };

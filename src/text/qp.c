@@ -20,7 +20,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { QP_WIDTH = 76, QP_MOST = 6 };    /* QP_MOST: a soft break and a triplet, what one octet may need */
+enum { QP_MOST = 6 };    /* a soft break and a triplet, what one octet may need */
 
 static bool is_plain(unsigned char c)
 {

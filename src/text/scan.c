@@ -40,6 +40,31 @@ void scan_init(struct text_scan *s)
 	s->utf8 = true;
 }
 
+/* The octets at @s that quoted-printable writes as they are; a tab is left to it. */
+static size_t clean_run(const char *s, size_t len)
+{
+	size_t n = 0;
+
+#if defined(__SSE2__)
+	while (len - n >= 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(s + n));
+		/* signed: octets over 127 are below the space */
+		__m128i odd = _mm_or_si128(_mm_cmpgt_epi8(_mm_set1_epi8(' '), v),
+					   _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')),
+							_mm_cmpeq_epi8(v, _mm_set1_epi8(127))));
+		unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+
+		if (mask)
+			return n + (unsigned)__builtin_ctz(mask);
+		n += 16;
+	}
+#endif
+	while (n < len && s[n] >= ' ' && s[n] <= '~' && s[n] != '=')
+		n++;
+	return n;
+}
+
+/* @final: nothing follows that matters to what is there: the end, or a line ends with it. */
 static void feed_qp(struct text_scan *s, const char *mem, size_t len, bool final)
 {
 	struct codec_state st = { .text = true, .column = s->qp_column, .last_cr = s->qp_cr };
@@ -52,7 +77,7 @@ static void feed_qp(struct text_scan *s, const char *mem, size_t len, bool final
 		memcpy(joint, s->tail, s->tail_len);
 		if (take)
 			memcpy(joint + s->tail_len, mem, take);
-		used = qp_count(&st, joint, s->tail_len + take, final, &s->qp);
+		used = qp_count(&st, joint, s->tail_len + take, final && len < CODEC_LOOK, &s->qp);
 		if (len < CODEC_LOOK) {
 			s->tail_len = (unsigned)(s->tail_len + take - used);
 			memcpy(s->tail, joint + used, s->tail_len);
@@ -140,20 +165,76 @@ static void feed_utf8(struct text_scan *s, const char *mem, size_t len)
 	}
 }
 
+/*
+ * Whole lines as most texts have them: up to 76 octets that no encoding alters, an LF behind them. The octets taken.
+ * One look at each octet, where feed_lines() and feed_qp() take two, and more.
+ */
+static size_t feed_clean_lines(struct text_scan *s, const char *mem, size_t len)
+{
+	size_t at = 0;
+
+	if (s->line || s->last_cr || s->tail_len || s->qp_column || s->qp_cr)
+		return 0;
+	for (;;) {
+		const char *line = mem + at;
+		size_t n = clean_run(line, len - at);
+
+		if (n == len - at || line[n] != '\n' || n > QP_WIDTH || (n && line[n - 1] == ' ') ||
+		    (n >= 5 && !memcmp(line, "From ", 5)))
+			return at;
+		if (n > s->longest)
+			s->longest = n;
+		s->canonical += n + 2;
+		s->qp += n + 2;
+		at += n + 1;
+	}
+}
+
+/* Without octets over 127. */
+static void feed_ascii(struct text_scan *s, const char *mem, size_t len)
+{
+	size_t clean = 0;
+
+	for (size_t at = 0; at < len; at += clean) {
+		const char *end;
+		size_t n;
+
+		clean = feed_clean_lines(s, mem + at, len - at);
+		if (clean)
+			continue;
+		/* another line, or what is here of one */
+		end = memchr(mem + at, '\n', len - at);
+		n = end ? (size_t)(end + 1 - (mem + at)) : len - at;
+		s->nul = s->nul || memchr(mem + at, '\0', n);
+		feed_lines(s, mem + at, n);
+		feed_qp(s, mem + at, n, end);
+		clean = n;
+	}
+}
+
+static void feed_any(struct text_scan *s, const char *mem, size_t len)
+{
+	uint64_t high = count_high(mem, len);
+
+	s->high += high;
+	s->nul = s->nul || memchr(mem, '\0', len);
+	if (s->utf8 && (high || s->part_len))
+		feed_utf8(s, mem, len);
+	feed_lines(s, mem, len);
+	feed_qp(s, mem, len, false);
+}
+
 void scan_feed(struct text_scan *s, const char *mem, size_t len)
 {
+	s->octets += len;
 	/* in pieces that stay in the first-level cache from one look to the next */
 	while (len) {
 		size_t n = len < 8192 ? len : 8192;
-		uint64_t high = count_high(mem, n);
 
-		s->octets += n;
-		s->high += high;
-		s->nul = s->nul || memchr(mem, '\0', n);
-		if (s->utf8 && (high || s->part_len))
-			feed_utf8(s, mem, n);
-		feed_lines(s, mem, n);
-		feed_qp(s, mem, n, false);
+		if (s->part_len || !ascii_only(mem, n))
+			feed_any(s, mem, n);
+		else
+			feed_ascii(s, mem, n);
 		mem += n;
 		len -= n;
 	}
