@@ -18,6 +18,7 @@
 #include "net/outlet.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,11 @@ static bool wait_for_room(struct pool *p, unsigned long long seq)
 
 static void wake_for_row(struct pool *p)
 {
-	if (!crew_wake_one(p) && p->n_workers < p->limit)
+	if (crew_composes_ahead(p))
+		pthread_cond_signal(&p->for_composer);
+	else if (crew_wake_one(p))
+		return;
+	if (p->n_workers < p->limit && (p->workers_given || !p->n_workers || p->n_rows >= BACKLOG))
 		pthread_cond_signal(&p->for_settler);
 }
 
@@ -141,7 +146,7 @@ static bool spawn(struct pool *p, unsigned number)
 static bool any_waiting(const struct pool *p)
 {
 	for (const struct worker *w = p->workers; w; w = w->next)
-		if (w->waiting)
+		if (w->waiting && !w->starved)
 			return true;
 	return false;
 }
@@ -155,18 +160,49 @@ static void adjust_workers(struct pool *p)
 		p->limit++;
 		p->limit_ms = now;
 	}
-	while (!p->stop && p->n_workers < p->limit && p->n_rows + p->again.n) {
+	while (!p->stop && p->n_workers < p->limit && p->n_rows + p->stock.n + p->again.n) {
 		bool by_need = p->n_rows >= BACKLOG && now - p->spawned_ms >= SPAWN_MS;
 
 		if (p->n_workers && any_waiting(p))
 			return;
 		if (p->n_workers && !p->workers_given && !by_need)
 			return;
-		if (p->workers_given && p->n_workers >= p->n_rows + p->again.n && p->n_workers)
+		if (p->workers_given && p->n_workers >= p->n_rows + p->stock.n + p->again.n && p->n_workers)
 			return;
 		if (!spawn(p, p->n_workers))
 			return;
 	}
+}
+
+/* It is there to use a second processor, so not where there is none, and not where messages have to wait anyway. */
+static void start_composer(struct pool *p)
+{
+	CLEANUP(err_clear) struct err ignored = ERR_INIT;
+	struct worker *c;
+	cpu_set_t cpus;
+
+	if (p->second.most || p->minute.most || sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) < 2)
+		return;
+	c = xcalloc(1, sizeof(*c));
+	c->pool = p;
+	pthread_mutex_lock(&p->lock);
+	p->composer = c;
+	pthread_mutex_unlock(&p->lock);
+	if (start_thread(&c->thread, composer_main, c, &ignored) == 0)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->composer = NULL;
+	pthread_mutex_unlock(&p->lock);
+	free(c);
+}
+
+static void end_composer(struct pool *p)
+{
+	if (!p->composer)
+		return;
+	pthread_join(p->composer->thread, NULL);
+	p->composer->next = p->retired;
+	p->retired = p->composer;
 }
 
 static void reap(struct pool *p, bool all)
@@ -357,6 +393,10 @@ static void drop_rest(struct settling *s, struct parcel **ret)
 		p->first_row = (p->first_row + 1) % ROWS_WAITING;
 		p->n_rows--;
 		s->counts->unread++;
+	}
+	for (struct parcel *x = crew_drop_stock(p), *next; x; x = next, s->counts->unread++) {
+		next = x->next;
+		parcel_free(x);
 	}
 	*ret = p->again.first;
 	parcels_init(&p->again);
@@ -575,6 +615,9 @@ static void pool_init(struct pool *p, const struct mail_params *d)
 	pthread_cond_init(&p->for_reader, NULL);
 	pthread_cond_init(&p->for_settler, NULL);
 	pthread_cond_init(&p->for_results, NULL);
+	pthread_cond_init(&p->for_composer, NULL);
+	parcels_init(&p->stock);
+	p->stock_most = STOCK_FIRST;
 	parcels_init(&p->again);
 	parcels_init(&p->done);
 	init_bucket(&p->second, d->batch.max_per_second, 1e-6);
@@ -599,6 +642,7 @@ static int run(struct pool *p, struct opened *o, struct batch_counts *counts, in
 		free(s.order);
 		return -1;
 	}
+	start_composer(p);
 	r = settle_all(&s);
 	counts->more = !p->input_end;
 	stop(p);
@@ -606,6 +650,7 @@ static int run(struct pool *p, struct opened *o, struct batch_counts *counts, in
 		counts->more = true;
 	pthread_join(reader.thread, NULL);
 	reap(p, true);
+	end_composer(p);
 	tell_leftovers(&s);
 	note_counts(&s);
 	workers_free(p->retired);
@@ -654,6 +699,7 @@ int batch(struct mail_params *defaults, const struct batch_input *input, const s
 	routes_free(p->routes);
 	pthread_mutex_destroy(&p->lock);
 	pthread_cond_destroy(&p->for_reader);
+	pthread_cond_destroy(&p->for_composer);
 	pthread_cond_destroy(&p->for_settler);
 	pthread_cond_destroy(&p->for_results);
 	free(p);

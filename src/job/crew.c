@@ -80,6 +80,7 @@ void crew_wake_all(struct pool *p)
 	for (struct worker *w = p->workers; w; w = w->next)
 		wake(w);
 	pthread_cond_broadcast(&p->for_reader);
+	pthread_cond_broadcast(&p->for_composer);
 	pthread_cond_broadcast(&p->for_results);
 	pthread_cond_broadcast(&p->for_settler);
 }
@@ -168,10 +169,34 @@ static void take_row(struct pool *p, struct taken *ret)
 		pthread_cond_signal(&p->for_reader);
 }
 
+/* While one worker is all there is, so that messages leave in the order of their rows; several compose for themselves. */
+bool crew_composes_ahead(const struct pool *p)
+{
+	return p->composer && p->n_workers == 1;
+}
+
+/* From the stock. NULL: the composer is asked for more at a time, for it was slower than what takes from it. */
+static struct parcel *take_made(struct pool *p)
+{
+	struct parcel *x = p->stock.first;
+
+	if (x) {
+		p->stock.first = x->next;
+		if (!--p->stock.n)
+			p->stock.end = &p->stock.first;
+		p->stock_octets -= x->row_len;
+	} else if (p->stock_most < STOCK_MOST) {
+		p->stock_most *= 2;
+	}
+	if (p->stock.n <= p->stock_most / 2)
+		pthread_cond_signal(&p->for_composer);
+	return x;
+}
+
 static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
 {
 	struct pool *p = w->pool;
-	struct parcel *again;
+	struct parcel *again, *made;
 
 	*until_ms = INT64_MAX;
 	if (p->stop)
@@ -184,11 +209,17 @@ static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
 		p->n_hands++;
 		return TAKEN;
 	}
+	if (p->stock.n || (crew_composes_ahead(p) && p->n_rows + p->composing)) {
+		made = take_made(p);
+		w->starved = !made;
+		*ret = (struct taken){ .made = made, .not_to_be_sent = p->stopped_by };
+		return made ? TAKEN : NOTHING_NOW;
+	}
 	if (p->n_rows) {
 		take_row(p, ret);
 		return TAKEN;
 	}
-	return p->input_end && !p->again.n ? NOTHING_MORE : NOTHING_NOW;
+	return p->input_end && !p->again.n && !p->composing ? NOTHING_MORE : NOTHING_NOW;
 }
 
 static void free_all(struct parcel *list)
@@ -210,7 +241,7 @@ enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms
 	pthread_mutex_lock(&w->pool->lock);
 	if (w->woken && read(w->wake_fd, &count, sizeof(count)) < 0)
 		count = 0;              /* it was read by the wait already */
-	w->woken = false;
+	w->woken = w->starved = false;
 	r = take(w, ret, ret_until_ms);
 	w->waiting = r != TAKEN;
 	spent = w->spent;
@@ -218,6 +249,56 @@ enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms
 	pthread_mutex_unlock(&w->pool->lock);
 	free_all(spent);
 	return r;
+}
+
+static bool has_room(const struct pool *p)
+{
+	return p->stock.n < p->stock_most && (!p->stock.n || p->stock_octets < STOCK_OCTETS);
+}
+
+/* A worker is woken for several, where more are coming. */
+static void put_made(struct pool *p, struct parcel *made)
+{
+	p->composing = false;
+	parcels_add(&p->stock, made);
+	p->stock_octets += made->row_len;
+	if (p->stock.n >= p->stock_most / 2 || !p->n_rows || !has_room(p))
+		crew_wake_one(p);
+	if (p->stop)
+		pthread_cond_signal(&p->for_settler);
+}
+
+bool crew_take_ahead(struct worker *composer, struct parcel *made, struct taken *ret)
+{
+	struct pool *p = composer->pool;
+	struct parcel *spent;
+	bool any;
+
+	pthread_mutex_lock(&p->lock);
+	if (made)
+		put_made(p, made);
+	while (!p->stop && !(p->input_end && !p->n_rows) && !(p->n_rows && crew_composes_ahead(p) && has_room(p)))
+		pthread_cond_wait(&p->for_composer, &p->lock);
+	any = !p->stop && p->n_rows;
+	if (any) {
+		take_row(p, ret);
+		p->composing = true;
+	}
+	spent = composer->spent;
+	composer->spent = NULL;
+	pthread_mutex_unlock(&p->lock);
+	free_all(spent);
+	return any;
+}
+
+struct parcel *crew_drop_stock(struct pool *p)
+{
+	struct parcel *list = p->stock.first;
+
+	p->n_hands -= p->stock.n;
+	p->stock_octets = 0;
+	parcels_init(&p->stock);
+	return list;
 }
 
 /* Sent to all, and that is all there is to it: counted, and freed where it was made. */
@@ -231,8 +312,14 @@ static bool settle_plain(struct pool *p, struct parcel *x)
 	p->n_hands--;
 	if (!p->n_hands && !p->n_rows)
 		pthread_cond_signal(&p->for_settler);
+	if (x->maker == p->composer) {
+		x->next = x->maker->spent;
+		x->maker->spent = x;
+		x = NULL;
+	}
 	pthread_mutex_unlock(&p->lock);
-	parcel_free(x);
+	if (x)
+		parcel_free(x);
 	return true;
 }
 
@@ -283,6 +370,7 @@ void crew_leave(struct worker *w)
 	w->waiting = false;
 	p->n_workers--;
 	pthread_cond_signal(&p->for_settler);
+	pthread_cond_signal(&p->for_composer);
 	pthread_mutex_unlock(&p->lock);
 	free_all(spent);
 }

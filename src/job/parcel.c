@@ -147,12 +147,14 @@ static void place(const struct parcel *x, const struct pool *p, struct err *e)
 		err_wrap(e, "%s:%llu", p->name, x->line);
 }
 
-static void not_sent(struct parcel *x, const struct pool *p)
+void parcel_withhold(struct parcel *x)
 {
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	struct verdict v;
 
-	err_set(&e, ERR_DATA, "not sent: line %llu was not sent to all, and --stop-on-error", p->stopped_by);
+	x->shipment.msg = NULL;
+	err_set(&e, ERR_DATA, "not sent: line %llu was not sent to all, and --stop-on-error",
+		x->maker->pool->stopped_by);
 	v = words(RCPT_NOT_ATTEMPTED, CAUSE_LOCAL, e.text);
 	report_own_failure(&x->report, &e, "");
 	report_close(&x->report, &v);
@@ -168,6 +170,7 @@ struct parcel *parcel_new(struct worker *maker, const struct taken *taken)
 	x->maker = maker;
 	x->seq = taken->seq;
 	x->line = taken->row.line;
+	x->row_len = taken->row.len;
 	x->begun_us = io_now_us();
 	x->p = xmalloc(sizeof(*x->p));
 	mail_params_copy(x->p, p->defaults);
@@ -188,7 +191,7 @@ struct parcel *parcel_new(struct worker *maker, const struct taken *taken)
 	if (r < 0 || x->skipped || x->from_journal)
 		return x;
 	if (taken->not_to_be_sent) {
-		not_sent(x, p);
+		parcel_withhold(x);
 		return x;
 	}
 	x->shipment = (struct shipment){ .env = &x->env, .msg = x->m, .report = &x->report, .todo = x->todo,

@@ -5,6 +5,7 @@
  *
  *   batch.c    the reader thread, the settling of results, the beginning and the end
  *   worker.c   a thread that composes messages and sends them over sessions of its own
+ *   composer.c a thread that composes ahead, where one worker is all there is
  *   crew.c     rows, messages to be sent again, results: who hands what to whom, under one lock
  *   route.c    where messages go: a server with its credentials, and how it has fared
  *   parcel.c   one message, from its row to its report
@@ -60,6 +61,7 @@ struct route {
 struct parcel {
 	struct shipment shipment;       /* first: the conductor's handle */
 	unsigned long long seq, line;
+	size_t row_len;
 	struct mail_params *p;
 	struct ready *ready;
 	struct envelope env;
@@ -73,7 +75,7 @@ struct parcel {
 	bool from_journal;              /* settled by what the journal knows */
 	bool placed;                    /* the error in its report says where it is from */
 	bool skipped;                   /* accepted by all in an earlier run: no result */
-	struct worker *maker;           /* whose memory it is: it frees it best */
+	struct worker *maker;           /* whose memory it is (or the composer's): it frees it best */
 	unsigned lost, tries;
 	int64_t not_before_ms, begun_us;
 	struct parcel *next;
@@ -81,7 +83,10 @@ struct parcel {
 
 /* ---- crew.c ---- */
 
-enum { ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 1024, ORDER_ROOM = 2048 };
+enum {
+	ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 1024, ORDER_ROOM = 2048,
+	STOCK_FIRST = 2, STOCK_MOST = 64, STOCK_OCTETS = 1 << 20,
+};
 
 struct waiting_row { struct row row; unsigned long long seq; };
 
@@ -93,6 +98,7 @@ struct worker {
 	pthread_t thread;
 	int wake_fd;                    /* eventfd */
 	bool waiting;                   /* under the lock: to be woken where there is something for it */
+	bool starved;                   /* the same: it waits for the composer, and not for want of rows */
 	bool woken;                     /* the same: wake_fd has an octet since */
 	bool gone;                      /* its thread ended, and is to be joined */
 	struct parcel *carry;           /* taken, to be sent by the next session */
@@ -127,11 +133,17 @@ struct pool {
 
 	pthread_mutex_t lock;           /* all below */
 	pthread_cond_t for_reader;      /* there is room for rows */
+	pthread_cond_t for_composer;    /* rows, room in the stock, one worker left */
 	pthread_cond_t for_settler;     /* results, rows for which there may be a worker too few, a worker gone */
 	pthread_cond_t for_results;     /* there is room for results */
 	struct waiting_row row[ROWS_WAITING];
 	size_t first_row, n_rows, row_octets;
 	bool input_end;
+	/* composed ahead, in the order of their rows; counted in n_hands */
+	struct worker *composer;        /* NULL: there is none */
+	struct parcels stock;
+	size_t stock_octets, stock_most;        /* of its rows; parcels: more, the faster they go */
+	bool composing;                 /* the composer has one that is not there yet */
 	struct parcels again;           /* to be sent once more */
 	struct parcels done;            /* settled */
 	unsigned long long n_hands;     /* rows and parcels that workers hold */
@@ -155,11 +167,22 @@ void parcels_init(struct parcels *l);
 void parcels_add(struct parcels *l, struct parcel *x);
 void parcels_insert(struct parcels *l, struct parcel *x);      /* before those of later rows */
 
-/* A row that is to be handled, or a parcel to be sent again. */
-struct taken { struct parcel *again; struct row row; unsigned long long seq; bool not_to_be_sent; };
+/* A row that is to be handled, or a parcel: to be sent again, or from the stock. */
+struct taken {
+	struct parcel *again, *made;
+	struct row row;
+	unsigned long long seq;
+	bool not_to_be_sent;
+};
 enum taking { TAKEN, NOTHING_NOW, NOTHING_MORE };
 /* For @w. NOTHING_NOW: its wake_fd becomes readable when there may be something, or ask at *ret_until_ms. */
 enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms);
+/* Is the next row the composer's? Under the lock. */
+bool crew_composes_ahead(const struct pool *p);
+/* For the composer, who brings the one that it made (or NULL). False: there will be no more. */
+bool crew_take_ahead(struct worker *composer, struct parcel *made, struct taken *ret);
+/* What was composed ahead and nobody will take. Under the lock. */
+struct parcel *crew_drop_stock(struct pool *p);
 /* A parcel is settled: to the settler, where he has anything to do with it. Waits while he has too many. */
 void crew_settle(struct pool *p, struct parcel *x);
 /* They were told: back to whose memory they are. */
@@ -178,8 +201,10 @@ bool crew_finished(const struct pool *p);       /* under the lock */
 
 /* ---- the rest ---- */
 
-/* A parcel of a row; one that is not to be sent has its report closed, and todo NULL. Takes row->text. */
+/* A parcel of a row; one that is not to be sent has its report closed, and no message. Takes row->text. */
 struct parcel *parcel_new(struct worker *maker, const struct taken *taken);
+/* It was composed before a message failed, with --stop-on-error: as if it had been after it. */
+void parcel_withhold(struct parcel *x);
 /* What it is not needed for any more once it is settled: memory is for those that are not. */
 void parcel_shrink(struct parcel *x);
 /* Its last word is spoken: nothing is tentative any more. */
@@ -202,3 +227,4 @@ bool route_renew(struct route *r);
 void routes_free(struct route *all);
 
 void *worker_main(void *worker);
+void *composer_main(void *composer);

@@ -156,7 +156,9 @@ static struct parcel *next_parcel(struct worker *w, enum taking *how, int64_t *u
 			return NULL;
 		if (taken.again)
 			return taken.again;
-		x = parcel_new(w, &taken);
+		x = taken.made ? taken.made : parcel_new(w, &taken);
+		if (taken.made && taken.not_to_be_sent && x->shipment.msg)
+			parcel_withhold(x);
 		if (x->shipment.msg && !x->report.skipped) {
 			if (!w->pool->dry_run)
 				x->route = route_of(w->pool, x->p);

@@ -392,7 +392,12 @@ class Pipes(Batches):
 			running.wanted_signal = 15
 			r = running.wait()
 			server.settle()
-			self.assertEqual({x["line"] for x in self.checked(r.stdout) if x["result"] == "sent"}, {int(t.subject[2:]) for t in server.taken}, stalled)
+			told, taken = self.checked(r.stdout), {int(t.subject[2:]) for t in server.taken}
+			sent, unknown = ({x["line"] for x in told if x["result"] == result} for result in ("sent", "unknown"))
+			self.assertLessEqual(sent, taken, stalled)
+			# what was on its way when the signal came, where it had not come to a stand yet
+			self.assertLessEqual(taken, sent | unknown, stalled)
+			self.assertLessEqual(len(unknown), 64, stalled)
 			self.assertLess(len(server.taken), 40000, stalled)
 
 	@tap.table(("TERM", 15), ("INT", 2), ("HUP", 1))
@@ -438,6 +443,37 @@ class Sessions(Batches):
 			self.assertEqual((len(server.arrived), max(server.arrived.values())), (400, 1))
 			self.assertLessEqual(len(server.sessions), workers)
 			self.assertEqual(server.commands["BDAT"] > 0, chunking)
+
+	@tap.table(("DATA, one processor", False, True), ("BDAT, one processor", True, True), ("DATA", False, False), ("BDAT", True, False))
+	def test_order(self, chunking, one):
+		"one worker sends in the order of the lines, bad lines and large ones among them, {0}"
+		lines = [bulk.message(i) for i in range(1, 401)]
+		for i in range(20, 400, 40):
+			lines[i]["body"] = "large\n" * 20000
+			lines[i + 1]["to"] = "two words@example.org"
+		with bulk.Server(chunking=chunking) as server:
+			cpu = {min(os.sched_getaffinity(0))}
+			r = self.send(server, lines, "--workers", "1", code=1, preexec=(lambda: os.sched_setaffinity(0, cpu)) if one else None)
+			self.assertEqual([x["line"] for x in r.results if x["result"] != "sent"], list(range(22, 401, 40)))
+			self.assertEqual([int(t.subject[2:]) for t in server.taken], [i for i in range(1, 401) if (i - 22) % 40])
+
+	@tap.table(("DATA", False, 1), ("BDAT", True, 1), ("BDAT, 2 workers", True, 2))
+	def test_ahead(self, chunking, workers):
+		"what was composed ahead when a signal came is not told, and a resumed run sends it, {0}"
+		lines = [bulk.message(i) for i in range(1, 301)]
+		journal = os.path.join(self.tempdir(), "journal")
+		with bulk.Server(chunking=chunking, delay=0.004) as server:
+			options = "--workers", str(workers), "--journal", journal
+			running = mc.start("--batch", self.file(lines), "-S", server.url, *FROM, "--report=json", *options, lines=None, signal=15)
+			tmp.wait_for(lambda: len(server.taken) > 100, 30, "a hundred messages")
+			running.kill()
+			told = self.checked(running.wait(10).stdout)
+			server.settle()
+			self.assertLessEqual(len(told), len(server.taken) + 2 + 64 * workers)
+			self.send(server, lines, *options, "--resume", "--unknown", "retry")
+			self.assertEqual(len(server.arrived), 300)
+			twice = {n for n, count in server.arrived.items() if count > 1}
+			self.assertLessEqual(len(twice), sum(x["result"] == "unknown" for x in told))
 
 	@tap.table(("DATA", False), ("BDAT", True))
 	def test_max_per_session(self, chunking):
@@ -563,7 +599,8 @@ class Large(Batches):
 		"20,000 lines, {0}: each exactly once, and the memory is that of 5,000"
 		few, many = self.run_of(5000, *argv), self.run_of(20000, *argv)
 		if mc.SLOW == 1:        # a sanitizer keeps what was freed
-			self.assertLess(many, few * 1.2, f"{few} kB, {many} kB")
+			# by chance more results wait to be told in one run: 2048 at most, of some 4 KiB
+			self.assertLess(many, few * 1.2 + 8192, f"{few} kB, {many} kB")
 
 
 if __name__ == "__main__":
