@@ -225,6 +225,8 @@ static size_t all_rcpt(struct journal_rcpt **ret, const struct report *r, const 
 		const struct journal_rcpt *before = find_settled(past, r->rcpt[i].addr);
 		enum rcpt_state now = r->rcpt[i].state, old = journal_past_of(past, r->rcpt[i].addr);
 
+		if (now == RCPT_PENDING)
+			now = RCPT_NOT_ATTEMPTED;
 		if (before)
 			seen[before - past->settled] = true;
 		all[n++] = (struct journal_rcpt){ r->rcpt[i].addr, is_settled(old) ? stands(old, now) : now };

@@ -73,6 +73,7 @@ struct parcel {
 	struct journal_key key;
 	struct journal_past past;
 	bool from_journal;              /* settled by what the journal knows */
+	bool in_doubt;                  /* by the journal: "sent", and no "done" yet */
 	bool placed;                    /* the error in its report says where it is from */
 	bool skipped;                   /* accepted by all in an earlier run: no result */
 	struct worker *maker;           /* whose memory it is (or the composer's): it frees it best */

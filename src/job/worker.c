@@ -61,6 +61,13 @@ static void hand_over(struct worker *w)
 	}
 }
 
+static void put_done(struct worker *w, struct parcel *x)
+{
+	x->in_doubt = false;
+	if (journal_put_done(&w->marks, x->line, &x->key, x->id, &x->report, &x->past) < 0)
+		abort();
+}
+
 static void settle(struct worker *w, struct parcel *x)
 {
 	const struct verdict rest = crew_rest(w->pool);
@@ -71,9 +78,25 @@ static void settle(struct worker *w, struct parcel *x)
 		crew_settle(w->pool, x);
 		return;
 	}
-	if (journal_put_done(&w->marks, x->line, &x->key, x->id, &x->report, &x->past) < 0)
-		abort();
+	put_done(w, x);
 	parcels_add(&w->held, x);
+}
+
+/*
+ * It goes round once more, or a further transaction of it begins: what became of it so far is not in doubt. Written
+ * before anybody can send it again, whose "sent" must stand behind this.
+ */
+static void note_so_far(struct worker *w, struct parcel *x)
+{
+	if (x->in_doubt)
+		put_done(w, x);
+}
+
+static void again(struct worker *w, struct parcel *x)
+{
+	note_so_far(w, x);
+	hand_over(w);
+	crew_again(w->pool, x);
 }
 
 static bool any_deferred(const struct parcel *x)
@@ -104,7 +127,7 @@ static bool put_off(struct worker *w, struct parcel *x)
 	x->not_before_ms = io_now_ms() + retry_wait_ms(s->retry_delay, x->tries, random);
 	for (size_t i = 0; i < x->env.n_rcpt; i++)
 		x->todo[i] = !x->report.rcpt[i].final && rcpt_is_put_off(&x->report.rcpt[i]);
-	crew_again(p, x);
+	again(w, x);
 	return true;
 }
 
@@ -122,7 +145,7 @@ static void over(void *ctx, struct shipment *s)
 		/* where a session is lost again and again with this one, it is this one */
 		x->lost += s->suspect;
 		x->not_before_ms = s->suspect ? 1 : 0;  /* behind all others */
-		crew_again(w->pool, x);
+		again(w, x);
 	} else if (left || !put_off(w, x)) {
 		settle(w, x);
 	}
@@ -192,8 +215,10 @@ static struct shipment *next(void *ctx, int64_t *ret_until_ms, bool *ret_end)
 static void committing(void *ctx, struct shipment *s)
 {
 	struct worker *w = ctx;
-	const struct parcel *x = parcel_of(s);
+	struct parcel *x = parcel_of(s);
 
+	note_so_far(w, x);
+	x->in_doubt = true;
 	if (journal_put_sent(&w->marks, x->line, &x->key, x->id, x->report.message_id) < 0)
 		abort();
 }
@@ -357,7 +382,7 @@ static enum opened open_session(struct worker *w)
 		if (leave) {
 			w->carry = NULL;
 			x->not_before_ms = 0;
-			crew_again(p, x);
+			again(w, x);
 			return LEAVE;
 		}
 	}

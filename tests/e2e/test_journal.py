@@ -6,10 +6,11 @@ import json
 import os
 import random
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib import bulk, mc, tap, tmp  # noqa: E402
+from lib import bulk, fake, mc, tap, tmp  # noqa: E402
 
 FROM = ("-f", "a@example.net")
 
@@ -36,6 +37,82 @@ class Journals(tap.Case):
 		with open(self.journal, "rb") as f:
 			text = f.read()
 		return [json.loads(l) for l in text.splitlines()]
+
+
+class Again(Journals):
+	"""What goes round once more in a run is not in doubt meanwhile: the server said what became of it."""
+
+	def stopped(self, server, lines, *argv, number=2, when=None):
+		running = mc.start(*self.argv(server, lines, *argv), lines=None, signal=number)
+		tmp.wait_for(when, 20 * mc.SLOW, "the moment")
+		time.sleep(0.3)
+		running.kill(number)
+		r = running.wait(20)
+		r.results = sorted(bulk.results(r.stdout), key=lambda x: x["line"])
+		return r
+
+	@tap.table(("SIGINT", 2), ("kill -9", 9))
+	def test_closing(self, number):
+		"421 amid a window, and no further session to be had, {0}: nobody of the window is in doubt"
+		lines = [bulk.message(i, id=str(i)) for i in range(1, 41)]
+		dots = fake.turns(None, None, [fake.delay(0.3), "421 4.3.2 shutting down", fake.close()])
+		with fake.Server(ehlo=[*fake.KEYWORDS, "CHUNKING"], sessions=[{"dot": dots}] + [{"greeting": "421 4.3.2 down"}] * 50) as server:
+			r = self.stopped(server, lines, "--workers", "1", number=number, when=lambda: len(server.sessions) > 1)
+			if number == 2:
+				self.assertEqual(collections.Counter(x["result"] for x in r.results), {"sent": 2, "deferred": 38})
+		with bulk.Server() as server:
+			r = self.send(server, lines, resume=True)
+			self.assertEqual({x["result"] for x in r.results}, {"sent"}, r)
+			self.assertEqual((len(server.arrived), max(server.arrived.values())), (38, 1))
+
+	@tap.table(("SIGINT", 2), ("kill -9", 9))
+	def test_retries(self, number):
+		"deferred, and the next try is waited for, {0}: deferred, and sent by the next run"
+		lines = [bulk.message(i) for i in range(1, 4)]
+		with bulk.Server(dot=lambda taken: "451 4.3.0 later") as server:
+			self.stopped(server, lines, "--retries", "2", "--retry-delay", "30", number=number, when=lambda: server.commands["DATA"] == 3)
+		self.assertEqual({r["all"] for r in self.records() if "done" in r}, {"deferred"})
+		with bulk.Server() as server:
+			r = self.send(server, lines, resume=True)
+			self.assertEqual(({x["result"] for x in r.results}, len(server.arrived)), ({"sent"}, 3))
+
+	def test_late(self):
+		"max_time ends the wait for the next try: deferred, and sent by the next run"
+		lines = [bulk.message(i) for i in range(1, 4)]
+		with bulk.Server(dot=lambda taken: "451 4.3.0 later") as server:
+			r = self.send(server, lines, "--retries", "2", "--retry-delay", "30", "--max-time", "2", code=75)
+			self.assertEqual({x["result"] for x in r.results}, {"deferred"})
+		with bulk.Server() as server:
+			r = self.send(server, lines, resume=True)
+			self.assertEqual(({x["result"] for x in r.results}, len(server.arrived)), ({"sent"}, 3))
+
+	def test_lmtp(self):
+		"LMTP: one accepted, one deferred, kill -9 before the next try: whoever has it does not get it again"
+		line = bulk.message(1, "has@example.org", "has-not@example.org")
+		with bulk.Server(lmtp=True, dot={"has-not@example.org": "452 4.2.2 full"}) as server:
+			self.stopped(server, [line], "--retries", "2", "--retry-delay", "30", number=9, when=lambda: server.taken)
+		with bulk.Server(lmtp=True) as server:
+			self.send(server, [line], "--unknown", "retry", resume=True)
+			self.assertEqual([t.rcpts for t in server.taken], [["has-not@example.org"]])
+
+	def test_transactions(self):
+		"two transactions of one message, kill -9 amid the second: whoever was in the first does not get it again"
+		line = bulk.message(1, *[f"r{i}@example.org" for i in range(6)])
+		release, calls = threading.Event(), []
+
+		def dot(taken):
+			calls.append(taken)
+			if len(calls) == 2:
+				release.wait(20)
+		with bulk.Server(dot=dot) as server:
+			self.stopped(server, [line], "--max-rcpt", "3", number=9, when=lambda: len(calls) == 2)
+			release.set()
+		with bulk.Server() as server:
+			self.send(server, [line], "--unknown", "retry", resume=True)
+			self.assertEqual([t.rcpts for t in server.taken], [["r3@example.org", "r4@example.org", "r5@example.org"]])
+		with bulk.Server() as server:
+			r = self.send(server, [line], resume=True)
+			self.assertEqual((server.taken, r.results), ([], []))
 
 
 class Resume(Journals):
