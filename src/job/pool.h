@@ -109,6 +109,9 @@ struct worker {
 	struct conducted_state state;
 	struct buf marks;               /* records for the journal: "sent", and "done" of those in held */
 	struct parcels held;            /* settled, and the settler's when marks are written */
+	struct parcel **announcing;     /* whose "sent" is in marks */
+	size_t n_announcing, cap_announcing;
+	bool unwritten;                 /* marks that could not be */
 	struct parcel *spent;           /* under the lock: told, to be freed */
 	struct worker *next;
 };

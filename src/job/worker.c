@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/sys.h"
+#include "base/xalloc.h"
 #include "net/outlet.h"
 #include "net/transport.h"
 
@@ -45,12 +46,16 @@ static void hand_over(struct worker *w)
 	struct parcel *list = w->held.first;
 
 	if (w->marks.len && journal_write(p->journal, &w->marks, &e) < 0) {
+		w->unwritten = true;
 		pthread_mutex_lock(&p->lock);
 		p->journal_failed = p->stop = true;
 		snprintf(p->journal_error, sizeof(p->journal_error), "%s", e.text);
 		crew_wake_all(p);
 		pthread_mutex_unlock(&p->lock);
 	}
+	for (size_t i = 0; i < w->n_announcing; i++)
+		w->announcing[i]->shipment.announced = !e.text;
+	w->n_announcing = 0;
 	buf_reset(&w->marks);
 	parcels_init(&w->held);
 	while (list) {
@@ -219,6 +224,12 @@ static void committing(void *ctx, struct shipment *s)
 
 	note_so_far(w, x);
 	x->in_doubt = true;
+	s->announced = false;
+	if (w->n_announcing == w->cap_announcing) {
+		w->cap_announcing = w->cap_announcing ? 2 * w->cap_announcing : 16;
+		w->announcing = xreallocarray(w->announcing, w->cap_announcing, sizeof(*w->announcing));
+	}
+	w->announcing[w->n_announcing++] = x;
 	if (journal_put_sent(&w->marks, x->line, &x->key, x->id, x->report.message_id) < 0)
 		abort();
 }
@@ -226,13 +237,14 @@ static void committing(void *ctx, struct shipment *s)
 static int commit(void *ctx, struct err *e)
 {
 	struct worker *w = ctx;
-	bool failed;
 
 	hand_over(w);
+	if (!w->unwritten)
+		return 0;               /* what was announced may leave, though others could not write */
 	pthread_mutex_lock(&w->pool->lock);
-	failed = w->pool->journal_failed;
+	err_set(e, ERR_IO, "%s", w->pool->journal_error);
 	pthread_mutex_unlock(&w->pool->lock);
-	return failed ? err_set(e, ERR_IO, "%s", w->pool->journal_error) : 0;
+	return -1;
 }
 
 static void before_wait(void *ctx)
@@ -518,6 +530,7 @@ void *worker_main(void *arg)
 	}
 	hand_over(w);
 	buf_clear(&w->marks);
+	free(w->announcing);
 	crew_leave(w);
 	return NULL;
 }

@@ -443,13 +443,17 @@ static bool is_full(const struct conductor *c)
 	return c->how->max_messages && c->n_taken >= c->how->max_messages;
 }
 
+/* Is next() to be asked for a further message? */
+static bool wants_message(const struct conductor *c)
+{
+	return !c->pending && !c->end && !is_full(c) && !c->stop && !c->stray && !c->doomed && !c->state->quit_sent;
+}
+
 /* The next message into c->pending, if there is one. */
 static bool take_pending(struct conductor *c)
 {
-	if (c->pending)
-		return true;
-	if (c->end || is_full(c) || c->stop || c->stray || c->doomed || c->state->quit_sent)
-		return false;
+	if (!wants_message(c))
+		return c->pending;
 	c->next_ms = INT64_MAX;
 	c->pending = c->how->hooks.next(c->how->hooks.ctx, &c->next_ms, &c->end);
 	c->n_taken += c->pending != NULL;
@@ -707,13 +711,20 @@ static int put_more(struct conductor *c)
 	return 0;
 }
 
+/* Can a further message begin? Not a message at a time where the window was full: a few at once. */
+static bool has_room(const struct conductor *c)
+{
+	unsigned most = window(c);
+
+	return !c->n_flight || c->n_flight < (most > 16 ? most - most / 16 + 1 : most);
+}
+
 static int fill(struct conductor *c)
 {
 	int r = 1;
 
 	c->more = false;
-	/* Not a message at a time where the window was full: a few at once. */
-	if (!c->filling && c->n_flight > 1 && window(c) > 16 && c->n_flight > window(c) - window(c) / 16)
+	if (!c->filling && !has_room(c))
 		return 0;
 	while (r > 0 && c->out.len < GATHERED && !c->doomed && !c->stop)
 		r = put_more(c);
@@ -802,6 +813,43 @@ static int keep_to_rate(struct conductor *c, size_t n)
 	return 0;
 }
 
+/*
+ * Not all dots in c->out may leave: from the first message on that must not, they are dropped. Who is before it is
+ * heard out, and then we go.
+ */
+static void drop_commits(struct conductor *c, const struct err *e)
+{
+	struct verdict v = words(CAUSE_LOCAL, e->text);
+	struct shipment **at = &c->head, *s;
+	size_t first = c->committed;
+
+	while (first < c->n_commit && c->commit[first].s->announced)
+		first++;
+	if (first == c->n_commit)
+		return;
+	for (size_t i = first; i < c->n_commit; i++)
+		report_own_failure(c->commit[i].s->report, e, "; nothing was sent that a server could have accepted");
+	c->tail = NULL;
+	for (; *at != c->commit[first].s; at = &(*at)->next)
+		c->tail = *at;
+	s = *at;
+	*at = NULL;
+	c->out.len = first ? c->commit[first - 1].end : 0;
+	c->out.data[c->out.len] = '\0';
+	c->n_commit = first;
+	c->filling = NULL;
+	close_source(c);
+	while (s) {
+		struct shipment *dropped = s;
+
+		s = s->next;
+		c->n_flight--;
+		dialog_lost(&dropped->d, &v);
+		give_back(c, dropped);
+	}
+	c->doomed = true;
+}
+
 /* May the dots in c->out leave? */
 static int allow_commits(struct conductor *c)
 {
@@ -810,10 +858,8 @@ static int allow_commits(struct conductor *c)
 	if (c->committed == c->n_commit)
 		return 0;
 	if (c->how->hooks.commit && c->how->hooks.commit(c->how->hooks.ctx, &e) < 0) {
-		for (size_t i = c->committed; i < c->n_commit; i++)
-			report_own_failure(c->commit[i].s->report, &e,
-					   "; nothing was sent that a server could have accepted");
-		return ends(c, CONDUCTED_FAILED, CAUSE_LOCAL, e.text);
+		drop_commits(c, &e);
+		return 0;
 	}
 	/* what the server has to say so far comes before the dot */
 	if (hear(c) < 0)
@@ -837,6 +883,8 @@ static int flush(struct conductor *c)
 		return 0;
 	if (allow_commits(c) < 0)
 		return -1;
+	if (c->out_sent == c->out.len)
+		return 0;               /* nothing is left of it */
 	if (heed_signal(c) < 0)
 		return -1;
 	if (io_now_ms() >= c->deadline_ms)
@@ -895,7 +943,7 @@ static int step(struct conductor *c)
 	if (c->more || (c->filling && (c->source || !dialog_waits(&c->filling->d))))
 		return 1;               /* more can be put at once */
 	if (c->head)
-		return wait_for_server(c, false, !c->filling && c->n_flight < window(c), c->next_ms) < 0 ? -1 : 1;
+		return wait_for_server(c, false, !c->filling && has_room(c) && wants_message(c), c->next_ms) < 0 ? -1 : 1;
 	if (c->pending)
 		return c->stray ? lost(c, CAUSE_PROTOCOL, "octets came that answer nothing") : 1;
 	if (c->end || is_full(c) || c->stray || c->state->quit_sent)

@@ -30,6 +30,7 @@ struct shipment {
 	struct report *report;
 	bool *todo;
 	bool all_or_nothing;
+	bool announced;                 /* since committing(): it may leave, though commit() says -1 */
 	/* by the conductor */
 	struct dialog d;                /* as it was left: settled_new, chunking_refused */
 	struct shipment *next;
@@ -45,7 +46,7 @@ struct conductor_hooks {
 	struct shipment *(*next)(void *ctx, int64_t *ret_until_ms, bool *ret_end);
 	/* The octets by which the server could accept @s are about to leave. NULL: nobody wants to know. */
 	void (*committing)(void *ctx, struct shipment *s);
-	/* Before they do, once for all that were named since. -1: they must not. NULL: they may. */
+	/* Before they do, once for all that were named since. -1: only those may that are announced. NULL: all may. */
 	int (*commit)(void *ctx, struct err *e);
 	/* It is over in this session. It may be given again by next(). */
 	void (*over)(void *ctx, struct shipment *s);

@@ -363,6 +363,39 @@ class Pipes(Batches):
 			self.assertLess(len(server.taken), 2500)
 			self.assertRegex(r.stderr, rf"mailchute: \d+ messages: {len(server.taken)} sent")
 
+	@tap.table(("a session of one message", ["--max-per-session", "1"], False), ("the next one is for another server", [], True),
+	           ("a window that is nearly full", ["--window", "64"], False))
+	def test_idle(self, argv, other):
+		"a server that takes its time: the wait costs no processor time, {0}"
+		release, window = threading.Event(), "--window" in argv
+		def dot(taken):
+			if taken.subject != "m 1" or not window:
+				release.wait(20)
+		with bulk.Server(chunking=window, dot=dot) as server, bulk.Server() as second:
+			lines = [bulk.message(i) for i in range(1, 71)]
+			if other:
+				for line in lines[1:]:
+					line["server"] = second.url
+			running, write = self.begin(server, "--workers", "1", *argv)
+			os.write(write, b"".join(json.dumps(x).encode() + b"\n" for x in lines[:62]))
+			tmp.wait_for(lambda: server.commands["BDAT"] > 1 if window else server.commands["DATA"] == 1, 10, "the first messages")
+			time.sleep(0.3 * mc.SLOW)
+			os.write(write, b"".join(json.dumps(x).encode() + b"\n" for x in lines[62:]))
+			os.close(write)
+			time.sleep(0.3 * mc.SLOW)
+			before = self.cpu(running.pid)
+			time.sleep(1.5)
+			used = self.cpu(running.pid) - before
+			release.set()
+			r = running.wait(30)
+			self.assertEqual(len(self.checked(r.stdout)), 70, r)
+			self.assertLess(used, 0.15, r)
+
+	def cpu(self, pid):
+		with open(f"/proc/{pid}/stat") as f:
+			fields = f.read().rpartition(")")[2].split()
+		return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 	@tap.row("JSL-08")
 	def test_slow(self):
 		"a slow reader of results: back-pressure, nothing lost"

@@ -306,18 +306,23 @@ class Resume(Journals):
 			self.assertEqual(first.wait().code, 0)
 			self.assertEqual(set(server.arrived.values()), {1})
 
-	def test_full(self):
-		"a journal that can grow no more: nothing is sent without its record"
+	@tap.table(("DATA", False, 1), ("DATA, 3 workers", False, 3), ("BDAT", True, 1), ("BDAT, 3 workers", True, 3))
+	def test_full(self, chunking, workers):
+		"a journal that can grow no more, {0}: nothing is sent without its record, what was sent is heard out"
 		import resource
-		lines = [bulk.message(i) for i in range(1, 101)]
-		with bulk.Server() as server:
-			r = mc.run(*self.argv(server, lines, "--workers", "1"), lines=None, timeout=20,
-			           preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+		lines = [bulk.message(i) for i in range(1, 401)]
+		with bulk.Server(chunking=chunking, delay=0.001) as server:
+			r = mc.run(*self.argv(server, lines, "--workers", str(workers)), lines=None, timeout=20,
+			           preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)))
 			server.settle()
 			self.assertNotEqual(r.code, 0, r)
-			self.assertLess(len(server.taken), 100)
-			noted = {x["sent"] for x in self.records() if "sent" in x}
-			self.assertLessEqual({int(t.subject[2:]) for t in server.taken}, noted)
+			taken = {int(t.subject[2:]) for t in server.taken}
+			self.assertLess(len(taken), 400)
+			self.assertEqual(taken, {x["sent"] for x in self.records() if "sent" in x}, r)
+			# told before the journal failed for good, or not told
+			told = {x["line"]: x["result"] for x in bulk.results(r.stdout) if "line" in x}
+			self.assertNotIn("unknown", told.values(), r)
+			self.assertLessEqual({line for line, result in told.items() if result == "sent"}, taken)
 			# its last record may have been cut short: then that message is in doubt
 			r = self.send(server, lines, "--unknown=skip", code=None, resume=True)
 			self.assertEqual(r.code, int(any(x["result"] == "unknown" for x in bulk.results(r.stdout))), r)
