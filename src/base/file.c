@@ -195,6 +195,14 @@ static int look(struct stat *ret, int *ret_fd, const char *path, const char *ben
 	return fstat(*ret_fd, ret);
 }
 
+bool file_is_pipe(const char *path, const char *beneath)
+{
+	CLEANUP(close_fd) int seen = -1;
+	struct stat st;
+
+	return look(&st, &seen, path, beneath) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 int file_unchanged(const struct file_id *id, const char *path, const char *beneath, struct err *e)
 {
 	CLEANUP(close_fd) int seen = -1;

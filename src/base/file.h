@@ -74,6 +74,11 @@ DEFINE_CLEANUP(struct staged *, staged_free);
 /* A descriptor read as it comes: size -1, rewind refused once read. Takes @fd. */
 struct source *source_stream(int fd, const char *name, unsigned timeout_ms);
 
+/*
+ * Does @path (beneath a directory, where one is given) name something that is no file: a FIFO, a pipe of /dev/fd, a
+ * device? It is looked at and not opened. False where it cannot be.
+ */
+bool file_is_pipe(const char *path, const char *beneath);
 /* The whole of a small file (params, secrets, a CA list): up to out->max octets. *ret_mode: st_mode, owner in
  * *ret_uid; either may be NULL. "-" is standard input. Errors as file_open; too large: ERR_DATA. */
 int file_slurp(struct buf *out, const char *path, const char *beneath, unsigned timeout_ms,

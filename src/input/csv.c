@@ -159,7 +159,7 @@ static int walk(struct walk *w, char delimiter, const char *name, const struct r
 	int unended;
 
 	if (row->fault)
-		return err_set(e, ERR_DATA, "%s:%llu: %s", name, row->line, row->fault);
+		return row_refuse(row, name, e);
 	if (memchr(row->text, '\0', row->len))
 		return err_set(e, ERR_DATA, "%s:%llu: has a NUL", name, row->line);
 	if (csv_init(&p, CSV_STRICT | CSV_STRICT_FINI | CSV_REPALL_NL) != 0)
@@ -264,6 +264,11 @@ void csv_header_free(struct csv_header *h)
 bool csv_has_column(const struct csv_header *h, const char *name, size_t len)
 {
 	return number_of(h, h->n, name, len) != 0;
+}
+
+char csv_delimiter(const struct csv_header *h)
+{
+	return h->delimiter;
 }
 
 char *csv_columns(const struct csv_header *h)

@@ -39,5 +39,6 @@ int csv_record(struct value **ret, const struct csv_header *h, const char *name,
 	       struct err *e) MUST_CHECK;
 
 bool csv_has_column(const struct csv_header *h, const char *name, size_t len);
+char csv_delimiter(const struct csv_header *h);
 /* "a, b, c" for messages: escaped, cut with "..." where it is long; the caller's, free(3). */
 char *csv_columns(const struct csv_header *h);

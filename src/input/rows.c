@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,7 +43,11 @@ struct rows {
 	size_t cap, at, scanned, have;  /* see above */
 	unsigned long long line;        /* the number of the line that is at @at */
 	unsigned long long inner;       /* line ends between @at and @scanned */
-	bool odd;                       /* CSV: @scanned is inside quotes */
+	/* CSV: */
+	const char *delimiters;
+	char delimiter[2];
+	bool quoted;                    /* @scanned is inside quotes */
+	size_t closed;                  /* in the block: behind the last closing quote; SIZE_MAX: none */
 	bool dropping;                  /* the record was too long: what is read is not kept */
 	bool begun;                     /* something was taken: no byte order mark any more */
 	long long size;
@@ -94,6 +99,8 @@ int rows_open(struct rows **ret, const char *path, enum rows_format f, struct er
 	r->cap = BLOCK;
 	r->block = xmalloc(r->cap);
 	r->line = 1;
+	r->delimiters = ",;\t";
+	r->closed = SIZE_MAX;
 	r->size = pipe ? -1 : size_left(fd);
 	utf8_escape(r->name, sizeof(r->name), name, strlen(name));
 	/* Advice; a file system that does not take it reads as well without. */
@@ -101,6 +108,24 @@ int rows_open(struct rows **ret, const char *path, enum rows_format f, struct er
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	*ret = r;
 	return 0;
+}
+
+int row_refuse(const struct row *row, const char *name, struct err *e)
+{
+	unsigned long long last = row->line;
+	char lines[64] = "";
+
+	for (const char *s = row->text; (s = memchr(s, '\n', row->len - (size_t)(s - row->text))); s++)
+		last += s + 1 < row->text + row->len;
+	if (last > row->line)
+		snprintf(lines, sizeof(lines), " (lines %llu to %llu)", row->line, last);
+	return err_set(e, ERR_DATA, "%s:%llu: %s%s", name, row->line, row->fault, lines);
+}
+
+void rows_set_delimiter(struct rows *r, char delimiter)
+{
+	r->delimiter[0] = delimiter;
+	r->delimiters = r->delimiter;
 }
 
 long long rows_size(const struct rows *r)
@@ -142,6 +167,7 @@ static void make_room(struct rows *r)
 	if (r->at) {
 		memmove(r->block, r->block + r->at, r->have - r->at);
 		r->scanned -= r->at;
+		r->closed = r->closed >= r->at && r->closed != SIZE_MAX ? r->closed - r->at : SIZE_MAX;
 		r->have -= r->at;
 		r->at = 0;
 	}
@@ -201,14 +227,33 @@ static int fill(struct rows *r, int wake, struct err *e)
 
 /* --- a record's end --- */
 
-/* A loop that the compiler makes a vector's of; most fields have no quotes, some have many. */
-static bool odd_quotes(const char *mem, size_t len)
+/* Does a field begin at octet @at of the block? */
+static bool begins_field(const struct rows *r, size_t at)
 {
-	unsigned char odd = 0;
+	const char *from = r->block + r->at;
 
-	for (size_t i = 0; i < len; i++)
-		odd ^= mem[i] == '"';
-	return odd;
+	/* what is before the record was dropped, or is a mark that Excel writes */
+	if (!r->begun && at - r->at == strlen(BOM) && !memcmp(from, BOM, strlen(BOM)))
+		return true;
+	if (at == r->at)
+		return !r->dropping;
+	return r->block[at - 1] && strchr(r->delimiters, r->block[at - 1]);
+}
+
+/* Octets of a record, without an LF that ends it. */
+static void walk_quotes(struct rows *r, size_t from, size_t to)
+{
+	const char *quote;
+
+	for (; (quote = memchr(r->block + from, '"', to - from)); from++) {
+		from = (size_t)(quote - r->block);
+		if (r->quoted) {
+			r->quoted = false;
+			r->closed = from + 1;
+		} else if (r->closed == from || begins_field(r, from)) {
+			r->quoted = true;       /* the second of two is one of the field's */
+		}
+	}
 }
 
 /* The LF that ends the record at @at, or NULL: not among what was read. */
@@ -221,9 +266,9 @@ static const char *find_end(struct rows *r)
 		size_t n = lf ? (size_t)(lf - from) : len;
 
 		if (r->format == ROWS_CSV)
-			r->odd ^= odd_quotes(from, n);
+			walk_quotes(r, r->scanned, r->scanned + n);
 		r->scanned += n;
-		if (!lf || !r->odd)
+		if (!lf || !r->quoted)
 			return lf;
 		r->scanned++;
 		r->inner++;
@@ -280,7 +325,7 @@ static const char *fault_of(const struct rows *r, const char *text, size_t len, 
 		return "longer than 16 MiB";
 	if (marked)
 		return "begins with a byte order mark";
-	if (r->odd)
+	if (r->quoted)
 		return "the file ends inside a quoted field";
 	return memchr(text, '\0', len) ? "has a NUL" : NULL;
 }
@@ -321,7 +366,8 @@ int rows_next(struct rows *r, int wake, struct row *ret, struct err *e)
 		r->scanned = r->at;
 		r->line += r->inner + 1;
 		r->inner = 0;
-		r->odd = r->dropping = false;
+		r->quoted = r->dropping = false;
+		r->closed = SIZE_MAX;
 	}
 	return 1;
 }

@@ -6,8 +6,8 @@
  * csv.c. One thread reads; rows_taken() and rows_size() may be asked by another meanwhile.
  *
  * LF or CRLF ends a line; the last one needs none. Lines of spaces, tabs and CR alone are skipped and
- * counted. A line of JSON Lines is a record. A record of CSV ends at a line end that is in no quotes, which
- * is where the number of quotes in it so far is even (RFC 4180, 2(6) and 2(7)).
+ * counted. A line of JSON Lines is a record. A record of CSV ends at a line end that is in no quotes (RFC 4180, 2(6)
+ * and 2(7)); only at the beginning of a field does a quote open any, so that a row with a stray one ends where it ends.
  *
  * What cannot be a record is given too, with its fault, and the stream is in step again behind its end: one
  * bad record never ends a batch, and nothing of it is taken for a record of its own.
@@ -33,6 +33,9 @@ struct row {
 	const char *fault;
 };
 
+/* "name:line: what is wrong", and where the record is of several lines, which. ERR_DATA; -1. */
+int row_refuse(const struct row *row, const char *name, struct err *e);
+
 struct rows;
 /*
  * @path "-" or "/dev/stdin": standard input, from where it stands. A regular file, a FIFO, or what standard
@@ -45,6 +48,8 @@ int rows_open(struct rows **ret, const char *path, enum rows_format f, struct er
  * is more to be read: a record that is here already is given. A writer that stalls is waited for.
  */
 int rows_next(struct rows *r, int wake, struct row *ret, struct err *e) MUST_CHECK;
+/* CSV: behind which octet a field begins. Until it is said: ',', ';' or a tab, for the header tells which. */
+void rows_set_delimiter(struct rows *r, char delimiter);
 /* Octets of a regular file from where it was begun, or -1; and those that were taken so far. */
 long long rows_size(const struct rows *r);
 long long rows_taken(const struct rows *r);

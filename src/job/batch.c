@@ -12,6 +12,7 @@
 #include "input/csv.h"
 #include "input/secret.h"
 #include "job/merge.h"
+#include "job/once.h"
 #include "job/prepare.h"
 #include "mime/ready.h"
 #include "model/params_impl.h"
@@ -509,7 +510,7 @@ static void init_bucket(struct bucket *b, unsigned most, double per_us)
 }
 
 /* What every message would fail of is said once, before anything is read or sent. */
-static int check_defaults(const struct mail_params *defaults, const struct batch_input *input,
+static int check_defaults(struct mail_params *defaults, const struct batch_input *input,
 			  const struct config *config, const struct sysinfo *sys, struct err *e)
 {
 	static const char *const texts[] = { "from", "sender", "envelope_from", "to", "cc", "bcc", "rcpt", "reply_to",
@@ -519,6 +520,8 @@ static int check_defaults(const struct mail_params *defaults, const struct batch
 	struct ready *none = NULL;
 	int r;
 
+	if (once_settle(defaults, e) < 0)
+		return -1;
 	mail_params_copy(&p, defaults);
 	p.probing = true;
 	for (size_t i = 0; input->merge && i < ARRAY_SIZE(texts); i++)
@@ -543,6 +546,7 @@ static int read_header(struct pool *p, struct rows *rows, struct csv_header **re
 	if (r < 0 || merge_check_columns(p->merge, *ret, e) < 0)
 		return -1;
 	p->header = *ret;
+	rows_set_delimiter(rows, csv_delimiter(*ret));
 	return 0;
 }
 

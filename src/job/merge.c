@@ -7,10 +7,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/utf8.h"
 #include "base/xalloc.h"
 #include "input/csv.h"
+#include "job/once.h"
 #include "model/mail_params.h"
 #include "model/mustache.h"
 #include "model/params_impl.h"
@@ -21,7 +21,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TEXT_MAX = 64 << 20, FILE_MAX = 16 << 20 };
+enum { TEXT_MAX = 64 << 20 };
 
 enum place_kind { PLACE_TEXT, PLACE_HTML, PLACE_ADDRESS, PLACE_PATH };
 
@@ -217,27 +217,6 @@ static int compile_place(void *ctx, const struct place *p, struct err *e)
 	return 0;
 }
 
-/* The file in setting @file as the text of setting @text. */
-static int read_in(struct mail_params *p, const char *file, const char *text, struct err *e)
-{
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(FILE_MAX);
-	CLEANUP(value_freep) struct value *v = NULL;
-	const char *path = *(char **)param_field(p, param_row(file));
-	const char *beneath = mail_params_confined(p, file) ? p->files_dir : NULL;
-	enum origin o = param_origin(p, file);
-
-	if (!path)
-		return 0;
-	if (file_slurp(&b, path, beneath, p->server.timeout * 1000, NULL, NULL, e) < 0)
-		return -1;
-	if (!utf8_valid(b.data, b.len) || memchr(b.data, 0, b.len))
-		return err_set(e, ERR_DATA, "%s: %s: a template must be UTF-8, without NUL", file, path);
-	v = value_text(b.data);
-	v->type = VALUE_STR;
-	param_reset(p, param_row(file));
-	return mail_params_set(p, param_row(text), v, o, NULL, e);
-}
-
 int merge_new(struct merge **ret, struct mail_params *p, struct err *e)
 {
 	CLEANUP(merge_freep) struct merge *m = xcalloc(1, sizeof(*m));
@@ -246,7 +225,7 @@ int merge_new(struct merge **ret, struct mail_params *p, struct err *e)
 		return err_set(e, ERR_USAGE, "--data fills in what is composed; a ready message has no places for it");
 	m->flags = p->batch.missing ? MUSTACHE_MISSING_EMPTY : 0;
 	m->has_files_dir = p->files_dir;
-	if (read_in(p, "body_file", "body", e) < 0 || read_in(p, "html_file", "html", e) < 0 ||
+	if (once_read_in(p, "body_file", "body", e) < 0 || once_read_in(p, "html_file", "html", e) < 0 ||
 	    each_place(p, compile_place, m, e) < 0)
 		return -1;
 	*ret = m;

@@ -36,7 +36,7 @@ static int read_row(struct parcel *x, const struct pool *p, const struct row *ro
 	const struct value *id;
 
 	if (row->fault)
-		return err_set(e, ERR_DATA, "%s:%llu: %s", p->name, row->line, row->fault);
+		return row_refuse(row, p->name, e);
 	if (!p->merge)
 		return input_line(x->p, &x->id, p->name, line, row->text, row->len, e);
 	if (p->csv ? csv_record(&data, p->header, p->name, row, e)
@@ -174,6 +174,7 @@ struct parcel *parcel_new(struct worker *maker, const struct taken *taken)
 	x->begun_us = io_now_us();
 	x->p = xmalloc(sizeof(*x->p));
 	mail_params_copy(x->p, p->defaults);
+	x->p->many = true;
 	r = read_row(x, p, &taken->row, &e);
 	if (p->journal)
 		x->key = x->id ? journal_key_of_id(x->id, strlen(x->id))

@@ -43,6 +43,11 @@ static int leaf_take_pipe(struct leaf *l, int fd, const char *name, bool slow, c
 {
 	unsigned timeout_ms = slow ? how->slow_ms : how->timeout_ms;
 
+	if (how->p->many) {
+		close(fd);
+		return err_set(e, ERR_DATA, "%s can be read once, and a batch has many messages; a file can be read for "
+			       "each", name);
+	}
 	if (!how->stream)
 		return staged_take(&l->staged, fd, name, timeout_ms,
 				   slow ? leaf_input_end(how->p) : STAGED_EOF, e);

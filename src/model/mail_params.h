@@ -188,6 +188,7 @@ struct mail_params {
 	struct content message; /* a ready message that is no file: kind NONE, or instead of message_file */
 	bool headless;          /* a ready message without any field is a text (sendmail with recipients) */
 	bool dsn_optional;      /* a server without DSN gets the message all the same (sendmail's -N, -R, -V) */
+	bool many;              /* one message of many: what can be read only once is refused */
 	bool probing;           /* --check: there is no message, and perhaps no recipient */
 	struct found found;
 	struct fields file_aliases;     /* of aliases_file; those of the setting `aliases` go before them */
@@ -226,6 +227,10 @@ bool mail_params_given(const struct mail_params *p, const char *name);
 bool mail_params_confined(const struct mail_params *p, const char *name);
 /* The setting that reads standard input ("body_file"), or NULL: nobody else may then (params on "-"). */
 const char *mail_params_stdin(const struct mail_params *p);
+/* Every content of a part and of an attachment, until one says -1. */
+int mail_params_contents(const struct mail_params *p,
+			 int (*each)(void *ctx, const char *setting, const struct content *c, struct err *e),
+			 void *ctx, struct err *e) MUST_CHECK;
 
 /*
  * Store @value in the field of @which, if @o is not below the origin that wrote it last. A list replaced by a

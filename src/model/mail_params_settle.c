@@ -189,6 +189,25 @@ const char *mail_params_stdin(const struct mail_params *p)
 	return is_stdin_secret(&p->server.oauth2_token) ? "oauth2_token" : NULL;
 }
 
+int mail_params_contents(const struct mail_params *p,
+			 int (*each)(void *ctx, const char *setting, const struct content *c, struct err *e),
+			 void *ctx, struct err *e)
+{
+	for (const struct part_params *part = p->body; part; part = part_next(part, p->body))
+		if (each(ctx, "body", &part->content, e) < 0)
+			return -1;
+	for (size_t i = 0; i < p->attachments.count; i++)
+		if (each(ctx, "attachments", &p->attachments.item[i].content, e) < 0)
+			return -1;
+	return 0;
+}
+
+static int check_content(void *ctx, const char *setting, const struct content *c, struct err *e)
+{
+	(void)e;
+	return take_content(ctx, c, setting);
+}
+
 static int check_descriptors(const struct mail_params *p, struct err *e)
 {
 	const struct { const char *name, *path; } files[] = {
@@ -202,12 +221,8 @@ static int check_descriptors(const struct mail_params *p, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		if (is_stdin_path(files[i].path) && take_descriptor(&r, 0, files[i].name) < 0)
 			return -1;
-	for (const struct part_params *part = p->body; part; part = part_next(part, p->body))
-		if (take_content(&r, &part->content, "body") < 0)
-			return -1;
-	for (size_t i = 0; i < p->attachments.count; i++)
-		if (take_content(&r, &p->attachments.item[i].content, "attachments") < 0)
-			return -1;
+	if (mail_params_contents(p, check_content, &r, e) < 0)
+		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
 		if (secrets[i].secret->kind == SECRET_FD &&
 		    take_descriptor(&r, secrets[i].secret->fd, secrets[i].name) < 0)

@@ -467,6 +467,66 @@ class Pipes(Batches):
 			self.assertEqual([x["result"] for x in self.checked(r.stdout)], ["sent"])
 
 
+class Once(Batches):
+	"""A pipe is read once, and there are many messages."""
+
+	def pipe(self, octets):
+		read, write = os.pipe()
+		os.write(write, octets)
+		os.close(write)
+		self.addCleanup(os.close, read)
+		return read
+
+	@tap.table(("--body-file", "--body-file", b"text/plain"), ("--html-file", "--html-file", b"text/html"))
+	def test_text(self, flag, kind):
+		"{0} by a pipe: every message has the text"
+		fd = self.pipe("das schöne Wörtchen\n".encode())
+		with bulk.Server(keep=True) as server:
+			lines = [{"to": f"r{i}@example.org", "subject": f"m {i}"} for i in range(1, 6)]
+			self.send(server, lines, flag, f"/dev/fd/{fd}", pass_fds=[fd])
+			self.assertEqual(len(server.taken), 5)
+			for taken in server.taken:
+				self.assertIn(kind, taken.data)
+				self.assertIn(b"W=C3=B6rtchen", taken.data)
+
+	def test_standard_input(self):
+		"--body-file -: every message has the text"
+		with bulk.Server(keep=True) as server:
+			self.send(server, [{"to": f"r{i}@example.org"} for i in range(1, 6)], "--body-file", "-", input=b"from a pipe\n")
+			self.assertEqual([b"from a pipe" in t.data for t in server.taken], [True] * 5)
+
+	@tap.table("attach", "fd", "fifo", "message-file", "inline")
+	def test_refused(self, what):
+		"what cannot be had for each message is refused before anything is sent: {0}"
+		fd = self.pipe(b"octets")
+		fifo = os.path.join(self.tempdir(), "fifo")
+		os.mkfifo(fifo)
+		argv = {"attach": ["-a", f"/dev/fd/{fd}"], "fd": ["-a", json.dumps({"fd": fd, "filename": "x"})], "fifo": ["-a", fifo],
+		        "message-file": ["--message-file", f"/dev/fd/{fd}"],
+		        "inline": ["-a", json.dumps({"path": fifo, "disposition": "inline"})]}[what]
+		with bulk.Server() as server:
+			r = mc.run("--batch", self.file([bulk.message(1)] if what != "message-file" else [{"to": "r@example.org"}]), "-S", server.url, *FROM, *argv,
+			           pass_fds=[fd])
+			self.assertEqual((r.code, server.sessions), (64, []), r)
+			self.assertIn("can be read once, and a batch has many messages", r.stderr)
+
+	def test_lines(self):
+		"a line that names one is in error, the others are sent"
+		fd = self.pipe(b"octets")
+		fifo = os.path.join(self.tempdir(), "fifo")
+		os.mkfifo(fifo)
+		lines = [bulk.message(i) for i in range(1, 6)]
+		lines[1]["attachments"] = [{"fd": fd, "filename": "x"}]
+		lines[2]["attachments"] = [fifo]
+		lines[3]["attachments"] = [f"/dev/fd/{fd}"]
+		with bulk.Server() as server:
+			r = self.send(server, lines, code=1, pass_fds=[fd])
+			self.assertEqual([x["result"] for x in r.results], ["sent", "error", "error", "error", "sent"])
+			for one in r.results[1:4]:
+				self.assertEqual(one["error"]["exit"], 65)
+				self.assertIn("can be read once", one["error"]["text"])
+
+
 class Sessions(Batches):
 	@tap.table(("DATA", False, 1), ("BDAT", True, 1), ("BDAT, 4 workers", True, 4))
 	def test_kept(self, chunking, workers):

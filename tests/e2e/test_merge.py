@@ -277,10 +277,19 @@ class Data(Merges):
 		taken, _told, _r = self.send(None, data=self.write("r.csv", octets), code=65)
 		self.assertEqual(taken, [])
 
+	def test_stray_quotes(self):
+		"stray quotes in two rows: those two are in error, no other is lost"
+		text = b"mail,x\na@example.org,ok\nb@example.org,5\" disk\nc@example.org,ok\nd@example.org,ok\ne@example.org,3\" disk\nf@example.org,ok\n"
+		taken, told, _r = self.send(None, data=self.write("r.csv", text), code=1, body="{{x}}\n")
+		self.assertEqual([x["result"] for x in told], ["sent", "error", "sent", "sent", "error", "sent"])
+		self.assertEqual([x["line"] for x in told if x["result"] == "error"], [3, 6])
+		self.assertEqual([t.rcpts[0][0] for t in taken], ["a", "c", "d", "f"])
+
 	def test_open_quote(self):
 		"the file ends in a quote: the last row is refused, not sent"
 		taken, told, _r = self.send(None, data=self.write("r.csv", b"mail,x\nb@example.org,1\nc@example.org,\"2\nd@example.org,3\n"), code=1, body="{{x}}\n")
 		self.assertEqual(([t.rcpts[0] for t in taken], [x["result"] for x in told]), (["b@example.org"], ["sent", "error"]))
+		self.assertIn("r.csv:3: the file ends inside a quoted field (lines 3 to 4)", told[1]["error"]["text"])
 
 	@tap.table(
 		("a byte order mark", b"\xef\xbb\xbfmail,x\nb@example.org,1\n"), (";", b"mail;x\nb@example.org;1\n"), ("tabulators", b"mail\tx\nb@example.org\t1\n"),

@@ -52,6 +52,13 @@ static const struct { const char *what; enum rows_format format; const char *in;
 	C("a line", "a,b\n", "1[a,b]"),
 	C("LF and CRLF, none at the end", "a,b\r\nc\nd", "1[a,b]2[c]3[d]"),
 	C("blank lines", "\n \r\na\n\t\nb\n\n", "3[a]5[b]"),
+	C("a stray quote", "a,5\" disk\nb,c\n", "1[a,5\" disk]2[b,c]"),
+	C("two of them", "a,5\"\"\nb\"\nc\n", "1[a,5\"\"]2[b\"]3[c]"),
+	C("one behind a closing quote's text", "\"a\"b\"\nc\n", "1[\"a\"b\"]2[c]"),
+	C("one and a quoted field behind it", "5\",\"b\nc\"\nd\n", "1[5\",\"b\nc\"]3[d]"),
+	C("behind a space", "a, \"b\nc\n", "1[a, \"b]2[c]"),
+	C("a quote behind a doubled one", "\"a\"\"\"\nb\n", "1[\"a\"\"\"]2[b]"),
+	C("semicolons and tabs", "a;\"b\nc\";d\t\"e\nf\"\n", "1[a;\"b\nc\";d\t\"e\nf\"]"),
 	C("a line end inside of quotes", "a,\"b\nc\"\nd\n", "1[a,\"b\nc\"]3[d]"),
 	C("CRLF inside of quotes stays", "\"a\r\nb\"\r\nc\r\n", "1[\"a\r\nb\"]3[c]"),
 	C("blank lines inside of quotes", "x\n\"\n\n \n\"\n\ny\n", "1[x]2[\"\n\n \n\"]7[y]"),
@@ -342,7 +349,7 @@ static void test_edges(void)
 	for (int i = 0; i < RECORDS; i++) {
 		size_t len = (size_t)i * UNIT % 5003 + (i % 97 == 0 ? 270000 : 0);
 
-		if (buf_addf(&text, "%d:\"", i) < 0)
+		if (buf_addf(&text, "\"%d:", i) < 0)
 			abort();
 		for (size_t k = 0; k < len; k++)
 			if (buf_add(&text, k % 701 == 700 ? "\n" : &"abcdefghij"[(k + (size_t)i) % 10], 1) < 0)
