@@ -267,7 +267,7 @@ static double per_second(const struct batch_counts *c)
 
 static unsigned long long not_well(const struct batch_counts *c)
 {
-	return c->messages - c->sent - c->composed;
+	return c->messages - c->sent - c->composed - c->empty;
 }
 
 void tell_batch_progress(void *ctx, const struct batch_counts *c)
@@ -292,7 +292,7 @@ void tell_batch_progress(void *ctx, const struct batch_counts *c)
 void tell_batch_summary(struct tell_batch *t, const struct batch_counts *c)
 {
 	const struct { const char *what; unsigned long long n; } counts[] = {
-		{"composed", c->composed}, {"partly sent", c->partial}, {"deferred", c->deferred},
+		{"composed", c->composed}, {"empty and not sent", c->empty}, {"partly sent", c->partial}, {"deferred", c->deferred},
 		{"refused", c->rejected}, {"unknown", c->unknown}, {"in error", c->error},
 		{"sent before", c->skipped}, {"lines read and not begun", c->unread},
 	};

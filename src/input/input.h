@@ -80,10 +80,11 @@ int input_json(struct mail_params *p, const char *name, const char *text, size_t
 /*
  * A line of a batch, with ORIGIN_LINE: settings, but none that says how the whole runs (PARAM_RUN), and "id", a
  * text or a whole number: *ret_id is malloc'd, NULL where there is none; it is there on an error too, where it
- * was read by then. @line is its number in the file @name.
+ * was read by then. @line is its number in the file @name. @exposed: others can read that file, so that a literal
+ * secret in the line is refused (ERR_POLICY).
  */
 int input_line(struct mail_params *p, char **ret_id, const char *name, unsigned line, const char *text, size_t len,
-	       struct err *e) MUST_CHECK;
+	       bool exposed, struct err *e) MUST_CHECK;
 /* The text of an "id" member: 1 to 512 octets, no control characters. malloc, or NULL with *e. */
 char *input_id(const struct value *v, const char *name, struct err *e) MUST_CHECK;
 

@@ -49,8 +49,8 @@ char *input_id(const struct value *v, const char *name, struct err *e)
 	if (v->type == VALUE_INT) {
 		snprintf(number, sizeof(number), "%lld", (long long)v->number);
 		text = number;
-	} else if (v->type != VALUE_STR && v->type != VALUE_NUMBER) {
-		err_set(e, ERR_DATA, "%s:%u:%u: id: must be a text or a number", name, v->line, v->column);
+	} else if (v->type != VALUE_STR && (v->type != VALUE_NUMBER || strspn(v->str, "-0123456789") != v->len)) {
+		err_set(e, ERR_DATA, "%s:%u:%u: id: must be a text or a whole number", name, v->line, v->column);
 		return NULL;
 	}
 	if (!*text || strlen(text) > ID_MAX) {
@@ -123,24 +123,6 @@ int input_json(struct mail_params *p, const char *name, const char *text, size_t
 	return set_all(p, root, name, ORIGIN_JSON, e);
 }
 
-int input_line(struct mail_params *p, char **ret_id, const char *name, unsigned line, const char *text, size_t len,
-	       struct err *e)
-{
-	CLEANUP(value_freep) struct value *root = NULL;
-	const struct value *id;
-
-	*ret_id = NULL;
-	if (json_read_line(&root, name, line, text, len, e) < 0)
-		return -1;
-	if (root->type != VALUE_OBJECT)
-		return err_set(e, ERR_DATA, "%s:%u:%u: must be one object, {\"setting\": value, ...}", name,
-			       root->line, root->column);
-	id = value_get(root, "id");
-	if (id && !(*ret_id = input_id(id, name, e)))
-		return -1;
-	return set_all(p, root, name, ORIGIN_LINE, e);
-}
-
 /* The key of a secret that is in the text itself, or NULL. A proxy's URL may hold one before its '@'. */
 static const char *literal_secret(const struct value *object)
 {
@@ -155,6 +137,38 @@ static const char *literal_secret(const struct value *object)
 	return NULL;
 }
 
+/* @where: "FILE", or "FILE:LINE". */
+static int refuse_secret(const char *where, const char *path, const char *key, struct err *e)
+{
+	return err_set(e, ERR_POLICY, "%s: others can read this file and it holds a literal '%s'; run: chmod 600 %s",
+		       where, key, path);
+}
+
+int input_line(struct mail_params *p, char **ret_id, const char *name, unsigned line, const char *text, size_t len,
+	       bool exposed, struct err *e)
+{
+	CLEANUP(value_freep) struct value *root = NULL;
+	const struct value *id;
+	const char *secret;
+	char where[SHOWN + 24];
+
+	*ret_id = NULL;
+	if (json_read_line(&root, name, line, text, len, e) < 0)
+		return -1;
+	if (root->type != VALUE_OBJECT)
+		return err_set(e, ERR_DATA, "%s:%u:%u: must be one object, {\"setting\": value, ...}", name,
+			       root->line, root->column);
+	id = value_get(root, "id");
+	if (id && !(*ret_id = input_id(id, name, e)))
+		return -1;
+	secret = exposed ? literal_secret(root) : NULL;
+	if (secret) {
+		snprintf(where, sizeof(where), "%s:%u", name, line);
+		return refuse_secret(where, name, secret, e);
+	}
+	return set_all(p, root, name, ORIGIN_LINE, e);
+}
+
 /* A regular file that everybody can read must hold no secret; a pipe has no others. */
 static int check_mode(const struct value *object, const char *path, mode_t mode, struct err *e)
 {
@@ -164,9 +178,7 @@ static int check_mode(const struct value *object, const char *path, mode_t mode,
 	if (!key)
 		return 0;
 	utf8_escape(shown, sizeof(shown), path, strlen(path));
-	return err_set(e, ERR_POLICY, "%s: others can read this file and it holds a literal '%s'; run: "
-		       "chmod 600 %s", shown, key,
-		       shown);
+	return refuse_secret(shown, shown, key, e);
 }
 
 int input_params_file(struct mail_params *p, const char *path, struct err *e)

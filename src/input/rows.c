@@ -122,6 +122,13 @@ int row_refuse(const struct row *row, const char *name, struct err *e)
 	return err_set(e, ERR_DATA, "%s:%llu: %s%s", name, row->line, row->fault, lines);
 }
 
+bool rows_exposed(const struct rows *r)
+{
+	struct stat st;
+
+	return r->owned && fstat(r->fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IROTH);
+}
+
 void rows_set_delimiter(struct rows *r, char delimiter)
 {
 	r->delimiter[0] = delimiter;

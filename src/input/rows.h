@@ -48,6 +48,8 @@ int rows_open(struct rows **ret, const char *path, enum rows_format f, struct er
  * is more to be read: a record that is here already is given. A writer that stalls is waited for.
  */
 int rows_next(struct rows *r, int wake, struct row *ret, struct err *e) MUST_CHECK;
+/* A regular file that everybody can read, and not standard input: no place for a secret. */
+bool rows_exposed(const struct rows *r);
 /* CSV: behind which octet a field begins. Until it is said: ',', ';' or a tab, for the header tells which. */
 void rows_set_delimiter(struct rows *r, char delimiter);
 /* Octets of a regular file from where it was begun, or -1; and those that were taken so far. */

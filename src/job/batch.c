@@ -121,7 +121,7 @@ static int start_thread(pthread_t *ret, void *(*run)(void *), void *arg, struct 
 /* One more. Under the lock. False: it cannot be had, and those that are there must do. */
 static bool spawn(struct pool *p, unsigned number)
 {
-	CLEANUP(err_clear) struct err ignored = ERR_INIT;
+	CLEANUP(err_clear) struct err e = ERR_INIT;
 	struct worker *w = xcalloc(1, sizeof(*w));
 
 	w->pool = p;
@@ -130,12 +130,16 @@ static bool spawn(struct pool *p, unsigned number)
 	parcels_init(&w->held);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->spawned_ms = io_now_ms();
-	if (w->wake_fd < 0 || start_thread(&w->thread, worker_main, w, &ignored) < 0) {
+	if (w->wake_fd < 0)
+		err_sys(&e, ERR_OS, errno, "cannot make an eventfd");
+	if (w->wake_fd < 0 || start_thread(&w->thread, worker_main, w, &e) < 0) {
 		if (w->wake_fd >= 0)
 			close(w->wake_fd);
 		free(w);
 		p->limit = p->n_workers;
 		p->limit_ms = p->spawned_ms;
+		if (!p->n_workers)
+			crew_fail_locked(p, &e);
 		return false;
 	}
 	w->next = p->workers;
@@ -262,7 +266,7 @@ static void count(struct settling *s, const struct parcel *x)
 	const struct { const char *name; unsigned long long *n; } names[] = {
 		{"sent", &c->sent}, {"partial", &c->partial}, {"deferred", &c->deferred},
 		{"rejected", &c->rejected}, {"unknown", &c->unknown}, {"error", &c->error},
-		{"composed", &c->composed}, {"skipped", &c->composed},
+		{"composed", &c->composed}, {"skipped", &c->empty},
 	};
 	const char *result = report_result_name(&x->report);
 	int exit = report_exit_code(&x->report);
@@ -433,7 +437,7 @@ static int settle_all(struct settling *s)
 			drop_rest(s, &dropped);
 			crew_wake_all(p);
 		}
-		failed = p->journal_failed;
+		failed = p->failed;
 		list = p->done.first;
 		parcels_init(&p->done);
 		pthread_cond_broadcast(&p->for_results);
@@ -464,8 +468,8 @@ static int settle_all(struct settling *s)
 		finished = crew_finished(p);
 		pthread_mutex_unlock(&p->lock);
 	}
-	if (failed && rc < 0 && !s->e->text)
-		return err_set(s->e, ERR_IO, "%s", p->journal_error);
+	if (p->failed && !s->e->text)   /* no thread is left that could say so */
+		return err_set(s->e, p->failed_class, "%s", p->failed_text);
 	return rc;
 }
 
@@ -589,6 +593,7 @@ static int open_all(struct pool *p, struct opened *o, struct mail_params *d, str
 	p->csv = in->merge && is_csv(in->path);
 	if (rows_open(&o->rows, in->path, p->csv ? ROWS_CSV : ROWS_JSONL, e) < 0)
 		return -1;
+	p->exposed = rows_exposed(o->rows);
 	if (p->csv && read_header(p, o->rows, &o->header, e) < 0)
 		return -1;
 	if (d->batch.journal && journal_open(&o->journal, d->batch.journal, d->batch.resume, e) < 0)

@@ -34,6 +34,7 @@ struct batch_counts {
 	unsigned long long messages;    /* settled, without those of the next two */
 	unsigned long long sent, partial, deferred, rejected, unknown, error;   /* by their reports' result */
 	unsigned long long composed;    /* of a dry run */
+	unsigned long long empty;       /* not sent, for --skip-empty */
 	unsigned long long skipped;     /* sent already, the journal says */
 	unsigned long long recipients_accepted, recipients;
 	unsigned long long unread;      /* lines taken from the input and not begun: a signal, or no more results wanted */

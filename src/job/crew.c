@@ -5,8 +5,10 @@
 
 #include "job/pool.h"
 
+#include "base/err.h"
 #include "base/io.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -36,23 +38,26 @@ void parcels_insert(struct parcels *l, struct parcel *x)
 	l->n++;
 }
 
-/* The first that may be sent by now; *until_ms: when the next one may. */
-static struct parcel *parcels_take(struct parcels *l, int64_t now, int64_t *until_ms)
+/* Where the first stands that may be sent by now, or NULL; *until_ms: when the next one may. */
+static struct parcel **parcels_due(struct parcels *l, int64_t now, int64_t *until_ms)
 {
 	for (struct parcel **at = &l->first; *at; at = &(*at)->next) {
-		struct parcel *x = *at;
-
-		if (x->not_before_ms > now) {
-			*until_ms = sooner_ms(*until_ms, x->not_before_ms);
-			continue;
-		}
-		*at = x->next;
-		if (l->end == &x->next)
-			l->end = at;
-		l->n--;
-		return x;
+		if ((*at)->not_before_ms <= now)
+			return at;
+		*until_ms = sooner_ms(*until_ms, (*at)->not_before_ms);
 	}
 	return NULL;
+}
+
+static struct parcel *parcels_take(struct parcels *l, struct parcel **at)
+{
+	struct parcel *x = *at;
+
+	*at = x->next;
+	if (l->end == &x->next)
+		l->end = at;
+	l->n--;
+	return x;
 }
 
 static void wake(struct worker *w)
@@ -196,16 +201,16 @@ static struct parcel *take_made(struct pool *p)
 static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
 {
 	struct pool *p = w->pool;
-	struct parcel *again, *made;
+	struct parcel **again, *made;
 
 	*until_ms = INT64_MAX;
 	if (p->stop)
 		return NOTHING_MORE;
-	if (p->n_rows + p->again.n && !rate_allows(p, until_ms))
+	again = p->again.n ? parcels_due(&p->again, io_now_ms(), until_ms) : NULL;
+	if ((again || p->n_rows) && !rate_allows(p, until_ms))
 		return NOTHING_NOW;
-	again = p->again.n ? parcels_take(&p->again, io_now_ms(), until_ms) : NULL;
 	if (again) {
-		*ret = (struct taken){ .again = again };
+		*ret = (struct taken){ .again = parcels_take(&p->again, again) };
 		p->n_hands++;
 		return TAKEN;
 	}
@@ -289,6 +294,32 @@ bool crew_take_ahead(struct worker *composer, struct parcel *made, struct taken 
 	pthread_mutex_unlock(&p->lock);
 	free_all(spent);
 	return any;
+}
+
+void crew_fail_locked(struct pool *p, const struct err *e)
+{
+	if (!p->failed) {
+		p->failed = true;
+		p->failed_class = e->class;
+		snprintf(p->failed_text, sizeof(p->failed_text), "%s", e->text);
+	}
+	p->stop = true;
+	crew_wake_all(p);
+}
+
+void crew_fail(struct pool *p, const struct err *e)
+{
+	pthread_mutex_lock(&p->lock);
+	crew_fail_locked(p, e);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void crew_give_back(struct pool *p, struct parcel *x)
+{
+	pthread_mutex_lock(&p->lock);
+	parcels_insert(&p->stock, x);
+	pthread_cond_signal(&p->for_settler);
+	pthread_mutex_unlock(&p->lock);
 }
 
 struct parcel *crew_drop_stock(struct pool *p)

@@ -15,6 +15,7 @@
 #include "mime/ready.h"
 #include "model/value.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,15 +39,15 @@ static int read_row(struct parcel *x, const struct pool *p, const struct row *ro
 	if (row->fault)
 		return row_refuse(row, p->name, e);
 	if (!p->merge)
-		return input_line(x->p, &x->id, p->name, line, row->text, row->len, e);
+		return input_line(x->p, &x->id, p->name, line, row->text, row->len, p->exposed, e);
 	if (p->csv ? csv_record(&data, p->header, p->name, row, e)
 		   : json_read_data(&data, p->name, line, row->text, row->len, e))
 		return -1;
 	if (data->type != VALUE_OBJECT)
 		return err_set(e, ERR_DATA, "%s:%u: must be one object, {\"name\": value, ...}", p->name, line);
 	id = value_get(data, "id");
-	if (id && (id->type == VALUE_STR || id->type == VALUE_NUMBER) && id->len &&
-	    !(x->id = input_id(id, p->name, e)))
+	/* a column that is empty in this row, or a null, is none */
+	if (id && id->type != VALUE_NULL && !(id->type == VALUE_STR && !id->len) && !(x->id = input_id(id, p->name, e)))
 		return -1;
 	if (merge_fill(p->merge, x->p, data, e) < 0)
 		return err_wrap(e, "%s:%u", p->name, line);
@@ -143,7 +144,9 @@ static int compose(struct parcel *x, const struct pool *p, struct err *e)
 /* A line that stands alone is told where it is from by its error already. */
 static void place(const struct parcel *x, const struct pool *p, struct err *e)
 {
-	if (strncmp(e->text, p->name, strlen(p->name)))
+	size_t len = strlen(p->name);
+
+	if (strncmp(e->text, p->name, len) || e->text[len] != ':' || !isdigit((unsigned char)e->text[len + 1]))
 		err_wrap(e, "%s:%llu", p->name, x->line);
 }
 

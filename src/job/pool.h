@@ -127,6 +127,7 @@ struct pool {
 	struct merge *merge;
 	const struct csv_header *header;
 	bool csv;
+	bool exposed;                   /* others can read the input's file */
 	struct journal *journal;
 	struct outlet *outlet;          /* of a dry run */
 	bool dry_run;
@@ -154,8 +155,9 @@ struct pool {
 	unsigned long long plain, plain_rcpts;  /* settled, sent to all, and nothing to be told about them */
 	unsigned long long next_seq;    /* of the next result, with `ordered` */
 	unsigned long long stopped_by;  /* stop_on_error: the line that failed; nothing more is sent */
-	bool journal_failed;            /* a record could not be written: */
-	char journal_error[300];
+	bool failed;                    /* the run as a whole: a record, or the messages of a dry run, cannot be written, no thread */
+	enum err_class failed_class;
+	char failed_text[300];
 	bool stop;                      /* begin nothing more: a signal, results that nobody takes, time is over */
 	struct route *routes;
 	struct worker *workers, *retired;       /* retired: their threads have ended */
@@ -185,6 +187,11 @@ enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms
 bool crew_composes_ahead(const struct pool *p);
 /* For the composer, who brings the one that it made (or NULL). False: there will be no more. */
 bool crew_take_ahead(struct worker *composer, struct parcel *made, struct taken *ret);
+/* The whole run fails: nothing more is begun. The first one to say so is told. */
+void crew_fail(struct pool *p, const struct err *e);
+void crew_fail_locked(struct pool *p, const struct err *e);
+/* Back unsent, to be dropped. */
+void crew_give_back(struct pool *p, struct parcel *x);
 /* What was composed ahead and nobody will take. Under the lock. */
 struct parcel *crew_drop_stock(struct pool *p);
 /* A parcel is settled: to the settler, where he has anything to do with it. Waits while he has too many. */

@@ -47,11 +47,7 @@ static void hand_over(struct worker *w)
 
 	if (w->marks.len && journal_write(p->journal, &w->marks, &e) < 0) {
 		w->unwritten = true;
-		pthread_mutex_lock(&p->lock);
-		p->journal_failed = p->stop = true;
-		snprintf(p->journal_error, sizeof(p->journal_error), "%s", e.text);
-		crew_wake_all(p);
-		pthread_mutex_unlock(&p->lock);
+		crew_fail(p, &e);
 	}
 	for (size_t i = 0; i < w->n_announcing; i++)
 		w->announcing[i]->shipment.announced = !e.text;
@@ -75,7 +71,8 @@ static void put_done(struct worker *w, struct parcel *x)
 
 static void settle(struct worker *w, struct parcel *x)
 {
-	const struct verdict rest = crew_rest(w->pool);
+	static const struct verdict nothing_asked = { .state = RCPT_NOT_ATTEMPTED, .stage = STAGE_LOCAL, .text = "" };
+	const struct verdict rest = x->report.dry_run ? nothing_asked : crew_rest(w->pool);
 
 	parcel_close(x, &rest);
 	/* what was never begun leaves no trace: it may be a second line with the id of one that is */
@@ -242,7 +239,7 @@ static int commit(void *ctx, struct err *e)
 	if (!w->unwritten)
 		return 0;               /* what was announced may leave, though others could not write */
 	pthread_mutex_lock(&w->pool->lock);
-	err_set(e, ERR_IO, "%s", w->pool->journal_error);
+	err_set(e, w->pool->failed_class, "%s", w->pool->failed_text);
 	pthread_mutex_unlock(&w->pool->lock);
 	return -1;
 }
@@ -389,8 +386,14 @@ static enum opened open_session(struct worker *w)
 		pthread_mutex_unlock(&p->lock);
 		if (rc < 0)
 			report_own_failure(&x->report, &e, "");
-		if (rc > 0)
+		if (rc > 0) {
+			const struct session_times *times = session_times(w->session);
+
+			x->report.connect_us = times->connect;
+			x->report.tls_us = times->tls;
+			x->report.auth_us = times->auth;
 			return OPENED;
+		}
 		if (leave) {
 			w->carry = NULL;
 			x->not_before_ms = 0;
@@ -476,8 +479,15 @@ static void write_out(struct worker *w, struct parcel *x)
 	CLEANUP(err_clear) struct err e = ERR_INIT;
 	struct pool *p = w->pool;
 
-	if (outlet_add(p->outlet, x->m, x->line, x->env.from, p->sys->now_s(), &x->report.size, &e) < 0)
+	if (outlet_add(p->outlet, x->m, x->line, x->env.from, p->sys->now_s(), &x->report.size, &e) < 0) {
+		if (outlet_failed(p->outlet)) {
+			/* it would be the same with each */
+			crew_fail(p, &e);
+			crew_give_back(p, x);
+			return;
+		}
 		report_error(&x->report, &e);
+	}
 	settle(w, x);
 }
 

@@ -109,7 +109,7 @@ static const struct param table[] = {
 	{"dot_timeout", .type = PARAM_UINT, .flags = PARAM_SERVER, .group = GROUP_SERVER,
 	 AT(server.dot_timeout), .min = 1, .max = DAY, .arg = "SECONDS", .fallback = "600",
 	 .help = "time for the reply to the whole message"},
-	{"max_time", .type = PARAM_UINT, .flags = PARAM_SERVER, .group = GROUP_SERVER, AT(server.max_time),
+	{"max_time", .type = PARAM_UINT, .flags = PARAM_SERVER | PARAM_RUN, .group = GROUP_SERVER, AT(server.max_time),
 	 .min = 0, .max = 7 * DAY, .arg = "SECONDS", .fallback = "0 (no limit)",
 	 .help = "time for the whole run"},
 	{"limit_rate", .type = PARAM_SIZE, .flags = PARAM_SERVER, .group = GROUP_SERVER,

@@ -130,6 +130,7 @@ static void close_source(struct conductor *c)
 static void give_back(struct conductor *c, struct shipment *s)
 {
 	c->state->settled += s->d.settled_new;
+	s->report->send_us = (s->report->send_us > 0 ? s->report->send_us : 0) + io_now_us() - s->begun_us;
 	dialog_clear(&s->d);
 	c->how->hooks.over(c->how->hooks.ctx, s);
 }
@@ -491,6 +492,7 @@ static int begin(struct conductor *c)
 		return 0;
 	s = c->pending;
 	s->committed = s->suspect = false;
+	s->begun_us = io_now_us();
 	s->d = (struct dialog){ .env = s->env, .cap = session_capabilities(c->session), .needs = &s->msg->needs,
 				.report = s->report, .todo = s->todo, .lmtp = c->how->lmtp,
 				.all_or_nothing = s->all_or_nothing, .once = s->msg->needs.once,

@@ -22,7 +22,8 @@ struct trace;
 
 /*
  * One message on its way. The caller's, and lent from next() to over(); zeroed but for the first fields. @todo and
- * the verdicts in @report are true when over() is called: who is still to do has no last word of this server.
+ * the verdicts in @report are true when over() is called: who is still to do has no last word of this server. The
+ * report's send_us grows by the time from the first command to that.
  */
 struct shipment {
 	const struct envelope *env;
@@ -34,6 +35,7 @@ struct shipment {
 	/* by the conductor */
 	struct dialog d;                /* as it was left: settled_new, chunking_refused */
 	struct shipment *next;
+	int64_t begun_us;
 	bool committed;                 /* its last octet was handed to the connection at least once */
 	bool suspect;                   /* the session was lost when it was this one's turn, unannounced or at once */
 };

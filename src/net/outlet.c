@@ -28,6 +28,7 @@ struct outlet {
 	mode_t mode;                    /* of the file that is replaced */
 	bool keep_mode;
 	int fd;
+	bool failed;
 	struct buf out;                 /* not written yet: whole messages, and the one on its way */
 	char *raw;
 };
@@ -100,8 +101,10 @@ static const char *shown(const struct outlet *o)
 /* The first @n octets of o->out. */
 static int write_out(struct outlet *o, size_t n, struct err *e)
 {
-	if (n && io_write_all(o->fd, o->out.data, n) < 0)
+	if (n && io_write_all(o->fd, o->out.data, n) < 0) {
+		o->failed = true;
 		return err_sys(e, ERR_IO, errno, "%s: cannot write the messages", shown(o));
+	}
 	memmove(o->out.data, o->out.data + n, o->out.len - n);
 	o->out.len -= n;
 	return 0;
@@ -205,6 +208,11 @@ int outlet_add(struct outlet *o, struct message *m, unsigned long long number, c
 		return add_to_mbox(o, m, sender, now_s, ret_size, e);
 	name = xasprintf("%s/%06llu.eml", o->path, number);
 	return output_message(m, name, ret_size, e);
+}
+
+bool outlet_failed(const struct outlet *o)
+{
+	return o->failed;
 }
 
 int outlet_finish(struct outlet *o, struct err *e)

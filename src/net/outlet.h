@@ -23,6 +23,8 @@ int outlet_open(struct outlet **ret, const char *path, struct err *e) MUST_CHECK
  */
 int outlet_add(struct outlet *o, struct message *m, unsigned long long number, const char *sender, int64_t now_s,
 	       int64_t *ret_size, struct err *e) MUST_CHECK;
+/* The file that all go into, or standard output, takes no more: no later message can be added. */
+bool outlet_failed(const struct outlet *o);
 /* All is written, and the file is in its place. */
 int outlet_finish(struct outlet *o, struct err *e) MUST_CHECK;
 /* Without outlet_finish(): a file is not replaced. */

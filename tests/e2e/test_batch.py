@@ -56,6 +56,65 @@ class Lines(Batches):
 			self.assertEqual((len(server.arrived), max(server.arrived.values())), (999, 1))
 			self.assertEqual({x["message_id"] for x in r.results if x["message_id"]}, {t.id for t in server.taken})
 
+	@tap.table("max_time", "workers", "journal", "files_dir")
+	def test_of_the_run(self, key):
+		"{0} in a line: is for the whole run"
+		with bulk.Server() as server:
+			r = self.send(server, [bulk.message(1), bulk.message(2, **{key: 5})], code=1)
+			self.assertEqual([x["result"] for x in r.results], ["sent", "error"])
+			self.assertIn(f"{key}: is for the whole run", r.results[1]["error"]["text"])
+
+	@tap.table("a", "attach", "attachment")
+	def test_place(self, name):
+		"an error has its line, with a file called {0}"
+		path = bulk.jsonl(os.path.join(self.tempdir(), name), [bulk.message(1), bulk.message(2, attachments="nofile.txt")])
+		with bulk.Server() as server:
+			r = mc.run("--batch", name, "-S", server.url, *FROM, "--report=json", lines=None, cwd=os.path.dirname(path))
+			found = sorted(self.checked(r.stdout), key=lambda x: x["line"])
+			self.assertRegex(found[1]["error"]["text"], f"^{name}:2: ")
+
+	def test_times(self):
+		"the message that opened the session has its connecting time, all have the time of their transaction"
+		with bulk.Server(delay=0.01) as server:
+			r = self.send(server, [bulk.message(i) for i in range(1, 6)], "--workers", "1")
+			times = [x["timings_ms"] for x in r.results]
+			self.assertEqual([t["connect"] is None for t in times], [False, True, True, True, True])
+			for t in times:
+				self.assertEqual((t["tls"], t["auth"]), (None, None))
+				self.assertGreaterEqual(t["send"], 10)
+				self.assertGreaterEqual(t["total"], t["send"])
+
+	def test_empty(self):
+		"--skip-empty: what is empty is counted as that, and as nothing else"
+		with bulk.Server() as server:
+			r = self.send(server, [bulk.message(1), bulk.message(2, body="")], "--skip-empty")
+			self.assertEqual([x["result"] for x in r.results], ["sent", "skipped"])
+			self.assertEqual((r.results[1]["recipients"][0]["cause"], r.results[1]["recipients"][0]["text"]), ("", ""))
+			self.assertIn("2 messages: 1 sent, 1 empty and not sent;", r.stderr)
+
+	def test_composed(self):
+		"a dry run: nobody was attempted, and nothing says why not"
+		out = self.tempdir()
+		r = self.send(None, [bulk.message(1), bulk.message(2)], "-n", "--output", out + "/")
+		for one in r.results:
+			self.assertEqual((one["result"], one["error"]), ("composed", None))
+			self.assertEqual([(p["state"], p["cause"], p["text"]) for p in one["recipients"]], [("not_attempted", "", "")])
+
+	@tap.table("a reader that goes away", "/dev/full")
+	def test_no_output(self, what):
+		"a dry run to {0}: said once, and nothing more is composed"
+		lines = [bulk.message(i, body="x" * 5000) for i in range(1, 2001)]
+		if what == "/dev/full":
+			out = open(what, "wb")
+		else:
+			read, write = os.pipe()
+			os.close(read)
+			out = os.fdopen(write, "wb")
+		with out:
+			r = mc.run("--batch", self.file(lines), *FROM, "-n", stdout_file=out, lines=2)
+		self.assertEqual(r.code, 74, r)
+		self.assertEqual(sum("cannot write the messages" in line for line in r.lines), 1, r)
+
 	@tap.row("JSL-02")
 	def test_stop(self):
 		"the same with --stop-on-error: the lines before were sent, those behind are not attempted"
@@ -509,6 +568,23 @@ class Once(Batches):
 			           pass_fds=[fd])
 			self.assertEqual((r.code, server.sessions), (64, []), r)
 			self.assertIn("can be read once, and a batch has many messages", r.stderr)
+
+	@tap.table(("a literal password", {"username": "u", "password": "geheim99"}, 0o644, 77), ("the same, 0600", {"username": "u", "password": "geheim99"}, 0o600, None),
+	           ("a password file", {"username": "u", "password": {"file": "/nowhere"}}, 0o644, None))
+	def test_exposed(self, more, mode, code):
+		"a file that others can read, {0}"
+		lines = [bulk.message(1), bulk.message(2, **more)]
+		path = self.file(lines)
+		os.chmod(path, mode)
+		with bulk.Server() as server:
+			r = mc.run("--batch", path, "-S", server.url, *FROM, "--report=json", lines=None)
+			found = sorted(self.checked(r.stdout), key=lambda x: x["line"])
+			self.assertEqual(found[0]["result"], "sent")
+			self.assertEqual("others can read" in found[1]["error"]["text"], bool(code), r)
+			self.assertEqual(found[1]["error"]["exit"], code or found[1]["error"]["exit"])
+			if code:
+				self.assertIn("batch.jsonl:2: others can read this file and it holds a literal 'password'; run: chmod 600 ", found[1]["error"]["text"])
+				self.assertNotIn("geheim99", r.stderr)
 
 	def test_lines(self):
 		"a line that names one is in error, the others are sent"

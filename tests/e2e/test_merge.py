@@ -277,6 +277,13 @@ class Data(Merges):
 		taken, _told, _r = self.send(None, data=self.write("r.csv", octets), code=65)
 		self.assertEqual(taken, [])
 
+	@tap.table(*((json.dumps(value), value, "error") for value in (True, [1], 1.5, {})), *((json.dumps(value), value, "sent") for value in (None, "", 7, "a")))
+	def test_ids(self, value, result):
+		"an id in the data is as one in a line: {0}"
+		_taken, told, _r = self.send([{"mail": "b@example.org", "id": value}], kind="jsonl", code=0 if result == "sent" else 65)
+		self.assertEqual([x["result"] for x in told], [result])
+		self.assertEqual(told[0]["id"], str(value) if value and result == "sent" else None)
+
 	def test_stray_quotes(self):
 		"stray quotes in two rows: those two are in error, no other is lost"
 		text = b"mail,x\na@example.org,ok\nb@example.org,5\" disk\nc@example.org,ok\nd@example.org,ok\ne@example.org,3\" disk\nf@example.org,ok\n"
