@@ -157,23 +157,32 @@ static char *as_asked(const struct rcpts *asked)
 	return buf_take(&b, NULL);
 }
 
-static int finish_rcpts(struct mail_params *p, const char *name, const struct rcpts *asked,
-			struct addressees *l, bool *ret_group, char **ret_original, struct err *e)
+/* A setting with recipients, and what becomes of it; a field that is shown has the last two as well. */
+struct rcpt_list {
+	const char *name;
+	const struct rcpts *asked;
+	struct addressees *boxes;
+	bool *groups;
+	char **original;
+};
+
+static int finish_rcpts(struct mail_params *p, const struct rcpt_list *l, struct err *e)
 {
-	struct taking t = { .p = p, .to = l };
+	struct taking t = { .p = p, .to = l->boxes };
 
-	for (size_t i = 0; i < asked->count; i++) {
-		const struct rcpt_param *one = &asked->item[i];
-		size_t first = l->count;
+	for (size_t i = 0; i < l->asked->count; i++) {
+		const struct rcpt_param *one = &l->asked->item[i];
+		size_t first = l->boxes->count;
 
-		if (take_mailboxes(&t, one->address, e) < 0 || finish_wishes(l, first, one, p->notify, e) < 0)
-			return param_wrap(p, name, e);
+		if (take_mailboxes(&t, one->address, e) < 0 ||
+		    finish_wishes(l->boxes, first, one, p->notify, e) < 0)
+			return param_wrap(p, l->name, e);
 	}
-	if (t.changed && ret_original)
-		*ret_original = as_asked(asked);
+	if (t.changed && l->original)
+		*l->original = as_asked(l->asked);
 	/* the text of a group cannot stay where a name in it was resolved */
-	if (ret_group)
-		*ret_group = t.group && !t.changed;
+	if (l->groups)
+		*l->groups = t.group && !t.changed;
 	return 0;
 }
 
@@ -246,11 +255,17 @@ static bool has_recipients(const struct mail_params *p)
 
 int finish_recipients(struct mail_params *p, struct err *e)
 {
-	if (finish_rcpts(p, "to", &p->to, &p->to_boxes, &p->to_groups, &p->original_to, e) < 0 ||
-	    finish_rcpts(p, "cc", &p->cc, &p->cc_boxes, &p->cc_groups, &p->original_cc, e) < 0 ||
-	    finish_rcpts(p, "bcc", &p->bcc, &p->bcc_boxes, NULL, NULL, e) < 0 ||
-	    finish_rcpts(p, "rcpt", &p->rcpt, &p->rcpt_boxes, NULL, NULL, e) < 0 || finish_found(p, e) < 0 ||
-	    finish_reply_to(p, e) < 0)
+	const struct rcpt_list lists[] = {
+		{"to", &p->to, &p->to_boxes, &p->to_groups, &p->original_to},
+		{"cc", &p->cc, &p->cc_boxes, &p->cc_groups, &p->original_cc},
+		{"bcc", &p->bcc, &p->bcc_boxes, NULL, NULL},
+		{"rcpt", &p->rcpt, &p->rcpt_boxes, NULL, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (finish_rcpts(p, &lists[i], e) < 0)
+			return -1;
+	if (finish_found(p, e) < 0 || finish_reply_to(p, e) < 0)
 		return -1;
 	if (has_recipients(p) || p->probing)
 		return 0;
