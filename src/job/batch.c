@@ -145,6 +145,8 @@ static bool spawn(struct pool *p, unsigned number)
 	w->next = p->workers;
 	p->workers = w;
 	p->n_workers++;
+	/* one that waits for the composer: from the second on they compose for themselves */
+	crew_wake_one(p);
 	return true;
 }
 
