@@ -396,8 +396,7 @@ class Size(tap.Case):
 		"a sparse file of {0} octets: read whole, in little memory, of the size that base64 makes of it"
 		if SANITIZED and size > 1 << 31:
 			self.skipTest("takes minutes with sanitizers")
-		path = self.write("hole.bin", "")
-		os.truncate(path, size)
+		path = self.hole("hole.bin", size)
 		argv = ["--report=json", "--date", "@1700000000", "--zone", "+0000", "--message-id", "<a@example.net>", *ARGS, TO, "--body", "x"]
 		r = mc.run("--output", "/dev/null", *argv, "-a", path, watch=True, timeout=300)
 		self.assertEqual(r.code, 0, r)
@@ -412,8 +411,7 @@ class Size(tap.Case):
 	@tap.row("ATT-06")
 	def test_needs(self):
 		"a file beyond the server's SIZE is refused before it is read, and without a socket's worth of it"
-		path = self.write("hole.bin", "")
-		os.truncate(path, 1 << 33)
+		path = self.hole("hole.bin", 1 << 33)
 		with fake.Server(ehlo=["PIPELINING", "SIZE 1000000"]) as server:
 			r = mc.run("-S", server.url, *ARGS, TO, "--body", "x", "-a", path, timeout=10)
 			self.assertEqual(r.code, 69, r)

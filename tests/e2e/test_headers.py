@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Header fields, end to end: nothing gets from a value into another field, and four readers see what was given."""
 
+import email
+import email.policy
 import json
 import os
 import re
@@ -200,7 +202,10 @@ class Fields(tap.Case):
 		octets = composed(self, "--params", locally.params(self, {"subject": text, "body": "x\n"}))
 		for line in octets.split(b"\r\n"):
 			self.assertLessEqual(len(line), 78)
-		self.assertEqual(" ".join((locally.parsed(octets)["subject"] or "").split()), text)
+		# Python's newer reader of fields needs a time that grows with the square of their length. Of words without a
+		# character to decode the older one gives the same.
+		read = locally.parsed(octets) if length <= 10000 else email.message_from_bytes(octets, policy=email.policy.compat32)
+		self.assertEqual(" ".join((read["subject"] or "").split()), text)
 
 	@tap.row("HDR-05")
 	@tap.table(*[(str(n), n) for n in (68, 69, 70, 76, 77, 78, 100, 988, 989, 990, 998, 5000, 100000)])

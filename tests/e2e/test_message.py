@@ -354,9 +354,7 @@ class Parts(tap.Case):
 	@tap.table(("2 GiB", 1 << 31), ("4 GiB - 1", (1 << 32) - 1), ("4 GiB", 1 << 32), ("4 GiB + 1", (1 << 32) + 1))
 	def test_huge(self, size):
 		"an attachment of {0}: the announced size is exact"
-		path = os.path.join(self.tempdir(), "huge.bin")
-		with open(path, "wb") as f:
-			f.truncate(size)
+		path = self.hole("huge.bin", size)
 		fixed = ["--date", "@1700000000", "--zone", "+0000", "--message-id", "<x@example.net>", *ARGS, "--body", "x",
 		         TO]
 		small = self.write("huge.bin", b"abc")

@@ -133,6 +133,12 @@ class Case(unittest.TestCase, metaclass=_Meta):
 		self.addCleanup(tmp.remove, path)
 		return path
 
+	def hole(self, name, size):
+		"""A sparse file of @size octets, all of them a hole; returns its path."""
+		path, place = tmp.hole(name, size)
+		self.addCleanup(tmp.remove, place)
+		return path
+
 	def write(self, name, content, mode=0o600, directory=None):
 		"""Write a file in a new temporary directory (or @directory); returns its path."""
 		path = os.path.join(directory or self.tempdir(), name)

@@ -21,9 +21,9 @@ _processes = []
 _owner = os.getpid()
 
 
-def directory(prefix="mctest-"):
-	"""A new directory of mode 0700; remove() or the end of the program removes it."""
-	path = tempfile.mkdtemp(prefix=prefix)
+def directory(prefix="mctest-", where=None):
+	"""A new directory of mode 0700, in @where or among the machine's; remove() or the end of the program removes it."""
+	path = tempfile.mkdtemp(prefix=prefix, dir=where)
 	with _lock:
 		_directories.append(path)
 	return path
@@ -50,6 +50,28 @@ def remove(path):
 		if not os.path.lexists(path):
 			return
 		time.sleep(0.05)
+
+
+def hole(name, size):
+	"""
+	A file of @size octets that has no block, in a directory of its own: (its path, the directory). To be in memory is
+	what it is for: a disk's file system makes a page for every 4 KB of it that is read, and gigabytes of them take more
+	of the machine's time than all that the program does with them.
+	"""
+	for where in "/dev/shm", None:
+		try:
+			place = directory(where=where)
+		except OSError:
+			continue
+		path = os.path.join(place, name)
+		try:
+			with open(path, "wb") as out:
+				out.truncate(size)
+			return path, place
+		except OSError:
+			remove(place)
+			if where is None:
+				raise
 
 
 def start(argv, **popen):

@@ -290,11 +290,14 @@ class Lint:
 	def data_octets(self, wire, stuffed=True):
 		if b"\0" in wire:
 			self.say("NUL", f"at octet {wire.index(0)} of the message")
-		m = re.search(rb"\r(?!\n)", wire)
-		if m and m.start() != len(wire) - 1:
-			self.say("bare CR", f"at octet {m.start()} of the message: {_around(wire, m.start())}")
-		m = re.search(rb"(?<!\r)\n", wire)
-		if m:
+		# To count is an order faster than to search, and the messages are long. A search then only finds the place.
+		pairs = wire.count(b"\r\n")
+		if wire.count(b"\r") != pairs:
+			m = re.search(rb"\r(?!\n)", wire)
+			if m.start() != len(wire) - 1:
+				self.say("bare CR", f"at octet {m.start()} of the message: {_around(wire, m.start())}")
+		if wire.count(b"\n") != pairs:
+			m = re.search(rb"(?<!\r)\n", wire)
 			self.say("bare LF", f"at octet {m.start()} of the message: {_around(wire, m.start())}")
 		longest = max((len(l) for l in wire.split(b"\r\n")), default=0)
 		# A stuffing dot does not count (RFC 5321, 4.5.3.1.6).
@@ -309,9 +312,9 @@ class Lint:
 				self.say("unannounced 8-bit", f"header field without SMTPUTF8: {_first_8bit(head)}")
 			if not body.isascii() and self.body != "8BITMIME":
 				self.say("unannounced 8-bit", f"text without BODY=8BITMIME: {_first_8bit(body)}")
-		if stuffed:
+		if stuffed and (wire.count(b"\r\n.") != wire.count(b"\r\n..") or wire[:1] == b"." != wire[1:2]):
 			m = re.search(rb"(?:\A|\r\n)\.(?!\.)", wire)
-			if m and m.end() != len(wire):
+			if m.end() != len(wire):
 				self.say("dot", f"an un-stuffed dot at octet {m.end() - 1}: {_around(wire, m.end())}")
 
 
