@@ -98,6 +98,17 @@ class Callers(tap.Case):
 			self.assertEqual(done.returncode, code, (argv, done.stdout, done.stderr))
 		return done
 
+	def daemon(self, script):
+		"""Run @script in the namespace; there mailed() waits until one more line is in the log, tick() for a moment."""
+		wait = f"""
+log={self.log} limit={int(200 * mc.SLOW)}
+tick() {{ sleep 0.1; limit=$((limit - 1)); [ $limit -gt 0 ]; }}
+lines() {{ [ ! -f $log ] || wc -l < $log; }}
+had=$(lines)
+mailed() {{ while [ "$(lines)" = "$had" ] && tick; do :; done; sleep 0.3; }}
+"""
+		self.call("sh", "-c", wait + script, code=None)
+
 	def one(self, sender, rcpts, count=None):
 		"""The one message that arrived."""
 		deliveries = self.mta.wait(count or len(rcpts))
@@ -117,9 +128,9 @@ class Daemons(Callers):
 printf '%s\\n' 'MAILTO=root,ann@example.org' '@reboot echo "cron says"; printf ".\\nFrom x\\n"' > /var/spool/cron/crontabs/root
 chmod 600 /var/spool/cron/crontabs/root; chgrp crontab /var/spool/cron/crontabs/root
 mount -t tmpfs none /etc/cron.d; mount --bind /dev/null /etc/crontab
-cron -f & sleep 4; kill $!
+cron -f & mailed; kill $!
 """
-		self.call("sh", "-c", script, code=None)
+		self.daemon(script)
 		d = self.one("alerts@example.org", ["admin@example.org", "ann@example.org"])
 		self.assertEqual(field(d, "From"), ["Cron Daemon <root@example.org>"])
 		self.assertEqual(field(d, "X-Original-From"), ["root (Cron Daemon)"])
@@ -135,9 +146,9 @@ cron -f & sleep 4; kill $!
 printf '%s\\n' 'MAILTO=norefused' '@reboot echo x' > /var/spool/cron/crontabs/root
 chmod 600 /var/spool/cron/crontabs/root; chgrp crontab /var/spool/cron/crontabs/root
 mount -t tmpfs none /etc/cron.d; mount --bind /dev/null /etc/crontab
-cron -f -L 15 & sleep 3; kill $!
+cron -f -L 15 & mailed; kill $!
 """
-		self.call("sh", "-c", script, code=None)
+		self.daemon(script)
 		with open(self.log, encoding="utf-8") as f:
 			line = f.read().splitlines()[-1]
 		self.assertIn("exit=67", line)
@@ -147,8 +158,11 @@ cron -f -L 15 & sleep 3; kill $!
 	@tap.limit(100)
 	def test_at(self):
 		"at: a job's output"
-		script = "atd -f & sleep 1; printf 'echo at says\\nprintf \".\\\\n\"\\n' | at -q a now 2>/dev/null; sleep 5; kill $!"
-		self.call("sh", "-c", script, code=None)
+		script = """
+atd -f & until [ -s /run/atd.pid ] || ! tick; do :; done
+printf 'echo at says\\nprintf ".\\\\n"\\n' | at -q a now 2>/dev/null; mailed; kill $!
+"""
+		self.daemon(script)
 		d = self.one("alerts@example.org", ["admin@example.org"])
 		self.assertEqual(body_of(d), b"at says\n.\n")
 		self.assertIn("Output from your job", field(d, "Subject")[0])

@@ -3,7 +3,9 @@
 
 import json
 import os
+import re
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import certs, dovecot, mc, postfix, readers, tap, tmp  # noqa: E402
@@ -126,18 +128,6 @@ class Plain(Real):
 		r = self.send(self.mta.port, to=["no1@example.org", "no2@example.org"], code=67)
 		self.assertEqual([p["state"] for p in r.json["recipients"]], ["rejected"] * 2)
 		self.assertEqual(self.mta.deliveries(), [])
-
-	@tap.table(("pipelined", "port"), ("lock step", "nopipe"))
-	@tap.limit(180)
-	def test_error_limits(self, port):
-		"50 recipients of whom 25 are refused, against Postfix's error limits, {0}"
-		to = [f"{'no' if i % 2 else 'yes'}{i}@example.org" for i in range(50)]
-		r = self.send(getattr(self.mta, port), to=to, code=1, timeout=150)
-		self.mta.wait(25)
-		self.assertEqual(sorted(a for d in self.mta.deliveries() for a in d.rcpts),
-		                 sorted(a for a in to if a.startswith("yes")))
-		for p in r.json["recipients"]:
-			self.assertEqual(p["state"], "rejected" if p["address"].startswith("no") else "accepted", p)
 
 	@tap.row("RCP-04")
 	@tap.limit(180)
@@ -294,27 +284,57 @@ class Auth(Real):
 		          "--auth", mech, scheme="smtps", env={"TOKEN": dovecot.TOKEN}, secrets=[dovecot.TOKEN])
 		self.assertIn("Authenticated sender: alice", self.arrived()[0].received)
 
+	def test_required(self):
+		"a server that wants authentication and was given none refuses the recipient: 67"
+		self.send(self.mta.submissions, "--tls-ca-file", certs.ca(), scheme="smtps", code=67)
+		self.assertEqual(self.mta.deliveries(), [])
+
+
+class Limits(Real):
+	"""Postfix makes one who errs wait: side by side, and each looks at its own message only."""
+	jobs = 2
+
+	def setUp(self):
+		self.sent = b""
+
+	@tap.table(("pipelined", "port"), ("lock step", "nopipe"))
+	@tap.limit(180)
+	def test_error_limits(self, port):
+		"50 recipients of whom 25 are refused, against Postfix's error limits, {0}"
+		to = [f"{'no' if i % 2 else 'yes'}{i}@example.org" for i in range(50)]
+		r = self.send(getattr(self.mta, port), to=to, code=1, timeout=150)
+		self.assertEqual(sorted(a for d in self.arrived(25) for a in d.rcpts),
+		                 sorted(a for a in to if a.startswith("yes")))
+		for p in r.json["recipients"]:
+			self.assertEqual(p["state"], "rejected" if p["address"].startswith("no") else "accepted", p)
+
+
+class Wrong(Real):
+	"""Dovecot makes one who errs wait: side by side, for nothing must arrive of any of them."""
+	jobs = 4
+	lock, tried = threading.Lock(), 0
+
 	@tap.row("AUT-04")
 	@tap.table("PLAIN", "LOGIN", "CRAM-MD5")
 	def test_wrong_password(self, mech):
 		"a wrong password by {0}: 77, one attempt, nothing sent"
-		before = self.mta.log.count("authentication failed")
+		failed = f"SASL {mech} authentication failed"
+		with self.lock:
+			Wrong.tried += 1
 		r = self.send(self.mta.submissions, "--tls-ca-file", certs.ca(), "--username", "alice", "--password-env", "PW",
 		              "--auth", mech, scheme="smtps", env={"PW": "wrong-password"}, secrets=["wrong-password"], code=77)
 		self.assertEqual(r.json["error"]["cause"], "auth")
-		tmp.wait_for(lambda: self.mta.log.count("authentication failed") > before, 5, "the failure in the log")
-		self.assertEqual(self.mta.log.count("authentication failed"), before + 1)
+		tmp.wait_for(lambda: failed in self.mta.log, 5, "the failure in the log")
+		self.assertEqual(self.mta.log.count(failed), 1)
+		# Nor was it tried by another mechanism: who looks last sees all of them.
+		attempts = len(re.findall("SASL (?:PLAIN|LOGIN|CRAM-MD5) authentication failed", self.mta.log))
+		self.assertLessEqual(attempts, self.tried)
 		self.assertEqual(self.mta.deliveries(), [])
 
 	def test_wrong_token(self):
 		"an expired token: 77, nothing sent"
 		self.send(self.mta.submissions, "--tls-ca-file", certs.ca(), "--username", "alice", "--oauth2-token-env", "TOKEN",
 		          scheme="smtps", env={"TOKEN": "expired-token-text"}, secrets=["expired-token-text"], code=77)
-		self.assertEqual(self.mta.deliveries(), [])
-
-	def test_required(self):
-		"a server that wants authentication and was given none refuses the recipient: 67"
-		self.send(self.mta.submissions, "--tls-ca-file", certs.ca(), scheme="smtps", code=67)
 		self.assertEqual(self.mta.deliveries(), [])
 
 

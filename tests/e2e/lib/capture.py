@@ -1,21 +1,21 @@
 """How the real MTAs hand over what they deliver: a pipe to a script that writes a file each.
 
-A file is a line of JSON with the envelope, then the message as the MTA gave it.
+A file is a line with the envelope, words in hexadecimal with NUL between them, then the message as the MTA gave it.
 """
 
-import json
 import os
 import re
 
 # argv: directory, sender ("-": the environment's SENDER), recipient... Written under another name and renamed, so that who reads the directory
-# sees whole files only.
+# sees whole files only. A process a message: what it need not import it does not.
+FLAGS = "-IS"
 SCRIPT = """
-import json, os, sys, time
+import os, sys, time
 directory, sender, *rcpts = sys.argv[1:]
 sender = os.environ["SENDER"] if sender == "-" else sender
 name = "%d.%d" % (time.time_ns(), os.getpid())
 with open(os.path.join(directory, ".tmp." + name), "wb") as out:
-	out.write(json.dumps({"sender": sender, "rcpts": rcpts}).encode() + b"\\n")
+	out.write(os.fsencode("\\0".join([sender, *rcpts])).hex().encode() + b"\\n")
 	out.write(sys.stdin.buffer.read())
 os.rename(os.path.join(directory, ".tmp." + name), os.path.join(directory, name))
 """
@@ -28,9 +28,8 @@ class Delivery:
 
 	def __init__(self, path):
 		with open(path, "rb") as f:
-			envelope = json.loads(f.readline())
+			self.sender, *self.rcpts = os.fsdecode(bytes.fromhex(f.readline().decode("ascii"))).split("\0")
 			self.raw = f.read()
-		self.sender, self.rcpts = envelope["sender"], envelope["rcpts"]
 
 	@property
 	def received(self):
@@ -47,6 +46,10 @@ class Delivery:
 
 def deliveries(directory):
 	return [Delivery(os.path.join(directory, n)) for n in sorted(os.listdir(directory)) if not n.startswith(".")]
+
+
+def count(directory):
+	return sum(not n.startswith(".") for n in os.listdir(directory))
 
 
 def forget(directory):

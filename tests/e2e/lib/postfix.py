@@ -61,7 +61,7 @@ lmtp      unix - - n - - lmtp
 anvil     unix - - n - 1 anvil
 scache    unix - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
-capture   unix - n n - 4 pipe flags= user=nobody argv={python} {capture} {mail} ${{sender}} ${{recipient}}
+capture   unix - n n - 4 pipe flags= user=nobody argv={python} {flags} {capture} {mail} ${{sender}} ${{recipient}}
 """
 
 _MAIN = """
@@ -195,7 +195,7 @@ class Server:
 		put("main.cf", main)
 		put("capture.py", capture.SCRIPT)
 		put("users", "if !/^no/\n/./ ok\nendif\n")
-		put("master.cf", _MASTER.format(sasl=sasl, python=sys.executable if sys.executable.startswith("/usr/")
+		put("master.cf", _MASTER.format(sasl=sasl, flags=capture.FLAGS, python=sys.executable if sys.executable.startswith("/usr/")
 		                                else "/usr/bin/python3", capture=os.path.join(self.etc, "capture.py"),
 		                                mail=self.mail, **{n: getattr(self, n) for n in self.NAMES}))
 
@@ -232,6 +232,10 @@ class Server:
 
 	def deliveries(self):
 		return capture.deliveries(self.mail)
+
+	def count(self):
+		"""How many deliveries there are, unread."""
+		return capture.count(self.mail)
 
 	def forget(self):
 		"""Remove what was delivered so far, between tests."""

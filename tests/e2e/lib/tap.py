@@ -27,7 +27,8 @@ A test that made no assertion through self.assert* fails: it would prove nothing
 self.skipTest(reason) is printed as skipped.
 
 `main(jobs=N)` runs N tests of a class at a time in threads (most wait for timeouts). Tests in such a file must
-not touch the process's own state (environment, working directory, signals). Fixtures: setUpClass and
+not touch the process's own state (environment, working directory, signals). A class with `jobs = N` of its own has
+that instead. Fixtures: setUpClass and
 tearDownClass run once a class, setUp and tearDown for each test, addCleanup works.
 
 Arguments choose tests whose description contains one of them; -l lists them. Environment: MC_JOBS overrides
@@ -111,6 +112,7 @@ class _Meta(type):
 
 
 class Case(unittest.TestCase, metaclass=_Meta):
+	jobs = None
 	maxDiff = 4000
 	longMessage = True
 
@@ -320,12 +322,12 @@ def main(jobs=1, module=None):
 	sys.stdout = sys.stderr         # a stray print() must not end up amid the TAP
 	tmp.catch_signals()
 	watchdog = _Watchdog()
-	jobs = int(os.environ.get("MC_JOBS", jobs))
+	forced = os.environ.get("MC_JOBS")
 	print(f"1..{sum(map(len, groups))}", file=out, flush=True)
 	printer = _Printer(out)
 	try:
 		for group in groups:
-			_run_class(group, printer, jobs, watchdog)
+			_run_class(group, printer, int(forced or group[0].jobs or jobs), watchdog)
 	except (KeyboardInterrupt, SystemExit):
 		print("Bail out! interrupted", file=out, flush=True)
 		tmp.clean_up()

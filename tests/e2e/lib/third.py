@@ -87,7 +87,7 @@ all:
 begin transports
 capture:
 	driver = pipe
-	command = /usr/bin/python3 {top}/capture.py {top}/mail - $pipe_addresses
+	command = /usr/bin/python3 {flags} {top}/capture.py {top}/mail - $pipe_addresses
 	environment = SENDER=$sender_address
 	path = /usr/bin:/bin
 	user = nobody
@@ -165,7 +165,7 @@ class Server:
 			os.chmod(path, 0o644)
 		conf = os.path.join(self.top, "exim.conf")
 		with open(conf, "w", encoding="utf-8") as f:
-			f.write(_CONF.format(top=self.top, port=self.port, smtps=self.smtps, cert=pair.cert, key=pair.key,
+			f.write(_CONF.format(flags=capture.FLAGS, top=self.top, port=self.port, smtps=self.smtps, cert=pair.cert, key=pair.key,
 			                     password=PASSWORD))
 		with open(os.path.join(self.top, "capture.py"), "w", encoding="utf-8") as f:
 			f.write(capture.SCRIPT)
