@@ -123,12 +123,13 @@ class Streams(tap.Case):
 class Progress(tap.Case):
 	def on_terminal(self, *argv):
 		path = self.write("big", os.urandom(3000000))
+		env = mc.environment()
 		with fake.Server(store=False) as s:
+			# between fork() and execve() nothing that another thread could have locked
 			pid, terminal = pty.fork()
 			if pid == 0:
 				os.execve(mc.BINARY,
-				          ["mailchute", "-S", s.url, "--body", "x", "-a", path, "--limit-rate", "2M", *argv, *ARGS],
-				          mc.environment())
+				          ["mailchute", "-S", s.url, "--body", "x", "-a", path, "--limit-rate", "2M", *argv, *ARGS], env)
 			shown = b""
 			while True:
 				try:
@@ -182,4 +183,4 @@ class Reports(tap.Case):
 
 
 if __name__ == "__main__":
-	tap.main()
+	tap.main(jobs=4)

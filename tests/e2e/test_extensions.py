@@ -94,4 +94,4 @@ class RequireTls(tap.Case):
 
 
 if __name__ == "__main__":
-	tap.main()
+	tap.main(jobs=4)

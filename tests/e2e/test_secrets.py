@@ -115,12 +115,14 @@ class Ways(Case):
 	@tap.row("CLI-20")
 	def test_terminal(self):
 		"asked for on a terminal, without echo"
+		env, ca = mc.environment(), certs.ca()
 		with server() as s:
+			# between fork() and execve() nothing that another thread could have locked
 			pid, terminal = pty.fork()
 			if pid == 0:
 				try:
-					os.execve(mc.BINARY, [mc.BINARY, "-S", s.url, "--starttls", "--tls-ca-file", certs.ca(), *ARGS, TO, "--username", USER,
-					                      "--body", "x"], mc.environment())
+					os.execve(mc.BINARY, [mc.BINARY, "-S", s.url, "--starttls", "--tls-ca-file", ca, *ARGS, TO, "--username", USER,
+					                      "--body", "x"], env)
 				finally:
 					os._exit(127)
 			seen = b""
@@ -330,4 +332,4 @@ class Bad(Case):
 
 
 if __name__ == "__main__":
-	tap.main(jobs=2)
+	tap.main(jobs=4)

@@ -130,13 +130,13 @@ class Replies(Opening):
 		self.opens("stage=ehlo cause=protocol", ehlo_stage=fake.raw(b"250-" + b"x" * octets))
 
 	@tap.row("SRV-52")
-	def test_drip(self):
-		"a drip does not wind the clock up"
-		for lmtp in False, True:
-			self.opens("stage=greeting cause=timeout", self.lmtp(lmtp), lmtp=lmtp,
-			           greeting=fake.drip(b"220 hello there, dripping\r\n", 0.4 * mc.SLOW))
-			self.opens("stage=ehlo cause=timeout", self.lmtp(lmtp), lmtp=lmtp,
-			           ehlo_stage=fake.drip(b"250-a\r\n250-b\r\n250-c\r\n250-d\r\n", 0.4 * mc.SLOW))
+	@tap.table(("SMTP", False), ("LMTP", True))
+	def test_drip(self, lmtp):
+		"a drip does not wind the clock up, {0}"
+		self.opens("stage=greeting cause=timeout", self.lmtp(lmtp), lmtp=lmtp,
+		           greeting=fake.drip(b"220 hello there, dripping\r\n", 0.4 * mc.SLOW))
+		self.opens("stage=ehlo cause=timeout", self.lmtp(lmtp), lmtp=lmtp,
+		           ehlo_stage=fake.drip(b"250-a\r\n250-b\r\n250-c\r\n250-d\r\n", 0.4 * mc.SLOW))
 
 	def test_max_time(self):
 		"max_time ends a wait that has time left"
@@ -312,7 +312,8 @@ class Tls(Opening):
 			           client_ca="ca", lmtp=bool(lmtp))
 
 	@tap.row("TLS-02", "TLS-03")
-	@tap.table(
+	@tap.table(*[(f"{label}, {'LMTP' if lmtp else 'SMTP'}, {tls}", action, want, lmtp, tls)
+	             for lmtp in (0, 1) for tls in ("starttls", "try") for label, action, want in (
 		("454", "454 no", "deferred stage=tls cause=tls code=454"),
 		("501", "501 no", "not_attempted stage=tls cause=tls code=501"),
 		("554", "554 no", "not_attempted stage=tls cause=tls code=554"),
@@ -322,16 +323,14 @@ class Tls(Opening):
 		("220 and garbage", ["220 go", fake.flush(), fake.delay(0.2), fake.raw(b"250 no TLS here, none at all\r\n"),
 		                     fake.flush(), fake.silence()], "stage=tls cause=protocol"),
 		("220 and more in the same segment", fake.raw(b"220 go\r\n250 injected\r\n"), "stage=tls cause=protocol"),
-	)
-	def test_starttls(self, action, want):
+	)])
+	def test_starttls(self, action, want, lmtp, tls):
 		"STARTTLS: {0}, required or not, never a word in clear after it"
-		for lmtp in 0, 1:
-			for tls in "starttls", "try":
-				for cred in {}, {"insecure": 1, **USER}:
-					self.opens(want, {"tls": tls, "ca": certs.ca(), "lmtp": lmtp, **cred}, tls="starttls",
-					           lmtp=bool(lmtp), starttls=action, auth="PLAIN", auth_clear=True)
-					self.assertEqual([c.split()[0] for c in self.said][1:2], ["STARTTLS"])
-					self.assertNotIn("AUTH", [c.split()[0] for c in self.said[:2]])
+		for cred in {}, {"insecure": 1, **USER}:
+			self.opens(want, {"tls": tls, "ca": certs.ca(), "lmtp": lmtp, **cred}, tls="starttls",
+			           lmtp=bool(lmtp), starttls=action, auth="PLAIN", auth_clear=True)
+			self.assertEqual([c.split()[0] for c in self.said][1:2], ["STARTTLS"])
+			self.assertNotIn("AUTH", [c.split()[0] for c in self.said[:2]])
 
 	@tap.row("TLS-02")
 	def test_stripped(self):
@@ -436,4 +435,4 @@ class Auth(Opening):
 
 
 if __name__ == "__main__":
-	tap.main(jobs=4)
+	tap.main(jobs=8)
