@@ -473,10 +473,10 @@ class Pipes(Batches):
 			feeder = threading.Thread(target=feed, daemon=True)
 			feeder.start()
 			# it comes to a stand, sooner or later
-			first, limit = -1, time.monotonic() + 20 * mc.SLOW
-			while written[0] not in (first, 40000) and time.monotonic() < limit:
-				first = written[0]
-				time.sleep(1.5)
+			first, at, limit = -1, None, time.monotonic() + 20 * mc.SLOW
+			while (first, at) != (written[0], len(server.taken)) and written[0] < 40000 and time.monotonic() < limit:
+				first, at = written[0], len(server.taken)
+				time.sleep(1.5 * min(mc.SLOW, 2))
 			stalled = (first, written[0], len(server.taken))
 			if written[0] < 40000:
 				self.assertEqual(first, written[0], stalled)
