@@ -54,6 +54,7 @@ RCPT_PARAMS = {
 	           28),
 	"ORCPT": ("DSN", re.compile(rf"[A-Za-z0-9-]+;(?:{XTEXT}+|[^\x00-\x20+=]+)\Z"), 500),
 }
+PATHS = {k: re.compile(rf"{k}:<((?:{UQUOTED}|[^<>\"])*)>(?: (.*))?\Z", re.I) for k in ("FROM", "TO")}
 PLAIN_COMMANDS = ("DATA", "RSET", "QUIT", "STARTTLS", "NOOP", "HELP", "VRFY", "EXPN")
 # RFC 2920, 3.1: these can only be the last command of a group (AUTH and STARTTLS by their own RFCs).
 LAST_OF_GROUP = ("EHLO", "HELO", "LHLO", "DATA", "VRFY", "EXPN", "TURN", "QUIT", "NOOP", "STARTTLS", "AUTH")
@@ -103,7 +104,7 @@ class Lint:
 		verb, _, argument = string.partition(" ")
 		verb = verb.upper()
 		limit = 512
-		if any(ord(c) > 127 for c in string) and verb not in ("MAIL", "RCPT", "VRFY", "EXPN"):
+		if not string.isascii() and verb not in ("MAIL", "RCPT", "VRFY", "EXPN"):
 			self.say("unannounced 8-bit", f"in {verb}")
 		if verb in ("EHLO", "HELO", "LHLO"):
 			self._hello(verb, argument)
@@ -189,7 +190,7 @@ class Lint:
 
 	def _path(self, verb, argument, keyword):
 		"""Split 'FROM:<path> params'; returns (path text, list of (name, value)) or None."""
-		m = re.match(rf"{keyword}:<((?:{UQUOTED}|[^<>\"])*)>(?: (.*))?\Z", argument, re.I)
+		m = PATHS[keyword].match(argument)
 		if not m:
 			self.say("grammar", f"{verb} {argument[:120]!r}")
 			return None
@@ -240,7 +241,7 @@ class Lint:
 			self.say("grammar", f"{verb} mailbox without a domain {path!r}")
 		if domain and len(domain.encode("utf-8", "surrogateescape")) > 255:
 			self.say("grammar", f"{verb} domain over 255 octets")
-		if domain and not domain.startswith("[") and any(len(l) > 63 for l in domain.split(".")):
+		if domain and len(domain) > 63 and not domain.startswith("[") and any(len(l) > 63 for l in domain.split(".")):
 			self.say("grammar", f"{verb} domain label over 63 octets")
 
 	def _mail(self, argument):
