@@ -2,7 +2,8 @@
 # Fuzzing with libFuzzer; TAP, a line a target.
 #
 #	sh tests/fuzz/run.sh [SECONDS] [TARGET...]      build, then run each target for SECONDS (20) on its corpus
-#	sh tests/fuzz/run.sh --one NAME PROGRAM CORPUS  one built target, for FUZZ_SECONDS: what meson's suite "fuzz" does
+#	sh tests/fuzz/run.sh --one NAME PROGRAM CORPUS  one built target, for FUZZ_SECONDS: what meson's suite "fuzz" does;
+#	                                                FUZZ_TIMES as long
 #
 # Environment: BUILD, the build directory beside which BUILD-fuzz stands. FUZZ_SEED, what the fuzzer's choices come
 # from: a number (1), or "random". With a number a run begins from the corpus alone and does again what was done with
@@ -57,7 +58,7 @@ one() {
 if [ "${1:-}" = --one ]; then
 	echo 1..1
 	# Beside the program: tests/fuzz of the build directory.
-	one 1 "$2" "$3" "$4" "${FUZZ_SECONDS:-20}" "$(dirname "$3")"
+	one 1 "$2" "$3" "$4" $((${FUZZ_SECONDS:-20} * ${FUZZ_TIMES:-1})) "$(dirname "$3")"
 	exit
 fi
 
