@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 size_t utf8_decode(const char *s, size_t len, uint32_t *ret_cp)
 {
 	const unsigned char *u = (const unsigned char *)s;
@@ -35,21 +39,26 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *ret_cp)
 	return n;
 }
 
-/* Octets of ASCII at @s, in whole steps of 32 and of 8. */
+/* Octets of ASCII at @s, in whole steps of 64 and of 8. */
 static size_t ascii_steps(const char *s, size_t len)
 {
 	const uint64_t high = 0x8080808080808080u;
-	uint64_t w[4];
+	uint64_t w;
 	size_t at = 0;
 
-	for (; len - at >= sizeof(w); at += sizeof(w)) {
-		memcpy(w, s + at, sizeof(w));
-		if ((w[0] | w[1] | w[2] | w[3]) & high)
+#if defined(__SSE2__)
+	for (; len - at >= 64; at += 64) {
+		const __m128i *v = (const __m128i *)(s + at);
+		__m128i all = _mm_or_si128(_mm_or_si128(_mm_loadu_si128(v), _mm_loadu_si128(v + 1)),
+					   _mm_or_si128(_mm_loadu_si128(v + 2), _mm_loadu_si128(v + 3)));
+
+		if (_mm_movemask_epi8(all))
 			break;
 	}
-	for (; len - at >= sizeof(w[0]); at += sizeof(w[0])) {
-		memcpy(w, s + at, sizeof(w[0]));
-		if (w[0] & high)
+#endif
+	for (; len - at >= sizeof(w); at += sizeof(w)) {
+		memcpy(&w, s + at, sizeof(w));
+		if (w & high)
 			break;
 	}
 	return at;

@@ -314,10 +314,21 @@ static int check_server(const struct mail_params *p, const struct server *s, str
 
 static char *label_of(const struct server *s)
 {
+	char *label, *at;
+
 	if (s->unix_socket)
 		return xstrdup(s->unix_socket);
-	return strchr(s->host, ':') ? xasprintf("[%s]:%u", s->host, s->port)
-				    : xasprintf("%s:%u", s->host, s->port);
+	if (strchr(s->host, ':'))
+		return xasprintf("[%s]:%u", s->host, s->port);
+	/* without printf: each message of a batch has one */
+	label = xmalloc(strlen(s->host) + sizeof(":65535"));
+	at = stpcpy(label, s->host);
+	*at++ = ':';
+	for (unsigned unit = 10000; unit; unit /= 10)
+		if (s->port >= unit || unit == 1)
+			*at++ = (char)('0' + s->port / unit % 10);
+	*at = '\0';
+	return label;
 }
 
 /* Work out @s, whose host or unix_socket is there. */
