@@ -136,10 +136,14 @@ int aliases_read(struct mail_params *p, struct err *e)
 	char name[SHOWN];
 	int rc;
 
+	const char *beneath = mail_params_confined(p, "aliases_file") ? p->files_dir : NULL;
+
 	if (!p->aliases_file)
 		return 0;
-	if (file_slurp(&text, p->aliases_file, mail_params_confined(p, "aliases_file") ? p->files_dir : NULL,
-		       PIPE_MS, NULL, NULL, e) < 0) {
+	if (p->many && file_is_pipe(p->aliases_file, beneath))
+		return err_set(e, ERR_DATA, "aliases_file: %s can be read once, and a batch has many messages; a file can be "
+			       "read for each", p->aliases_file);
+	if (file_slurp(&text, p->aliases_file, beneath, PIPE_MS, NULL, NULL, e) < 0) {
 		e->class = ERR_CONFIG;
 		return err_wrap(e, "aliases_file");
 	}

@@ -49,6 +49,7 @@ struct rows {
 	bool quoted;                    /* @scanned is inside quotes */
 	size_t closed;                  /* in the block: behind the last closing quote; SIZE_MAX: none */
 	bool dropping;                  /* the record was too long: what is read is not kept */
+	char dropped;                   /* its last octet so far */
 	bool begun;                     /* something was taken: no byte order mark any more */
 	long long size;
 	atomic_llong taken;
@@ -238,13 +239,15 @@ static int fill(struct rows *r, int wake, struct err *e)
 static bool begins_field(const struct rows *r, size_t at)
 {
 	const char *from = r->block + r->at;
+	char before;
 
-	/* what is before the record was dropped, or is a mark that Excel writes */
+	/* a mark that Excel writes */
 	if (!r->begun && at - r->at == strlen(BOM) && !memcmp(from, BOM, strlen(BOM)))
 		return true;
-	if (at == r->at)
-		return !r->dropping;
-	return r->block[at - 1] && strchr(r->delimiters, r->block[at - 1]);
+	if (at == r->at && !r->dropping)
+		return true;
+	before = at == r->at ? r->dropped : r->block[at - 1];
+	return before && strchr(r->delimiters, before);
 }
 
 /* Octets of a record, without an LF that ends it. */
@@ -292,6 +295,8 @@ static bool too_long(const struct rows *r)
 static void drop(struct rows *r)
 {
 	r->dropping = true;
+	if (r->scanned > r->at)
+		r->dropped = r->block[r->scanned - 1];
 	take(r, r->scanned - r->at);
 }
 

@@ -47,8 +47,10 @@ struct reader {
 	struct rows *rows;
 	pthread_t thread;
 	int wake_fd;
-	struct err e;                   /* under the pool's lock, once input_end is set */
+	struct err e;                   /* all three: under the pool's lock, once input_end is set */
 	bool failed;
+	bool whole;                     /* the input was read to its end */
+	unsigned dropped;               /* a row that nobody wanted any more */
 };
 
 /* Room for one more. False: nobody wants any. Under the lock. */
@@ -91,12 +93,14 @@ static void *reader_main(void *arg)
 			wake_for_row(p);
 		} else {
 			free(row.text);
+			r->dropped = 1;
 			rc = 2;
 		}
 		pthread_mutex_unlock(&p->lock);
 	}
 	pthread_mutex_lock(&p->lock);
 	r->failed = rc < 0;
+	r->whole = rc == 0 && !io_signal_heard;
 	p->input_end = true;
 	crew_wake_all(p);
 	pthread_mutex_unlock(&p->lock);
@@ -655,11 +659,12 @@ static int run(struct pool *p, struct opened *o, struct batch_counts *counts, in
 	}
 	start_composer(p);
 	r = settle_all(&s);
-	counts->more = !p->input_end;
 	stop(p);
 	if (write(reader.wake_fd, &one, sizeof(one)) < 0)
-		counts->more = true;
+		abort();                /* its counter is 0 */
 	pthread_join(reader.thread, NULL);
+	counts->more = !reader.whole;
+	counts->unread += reader.dropped;
 	reap(p, true);
 	end_composer(p);
 	tell_leftovers(&s);

@@ -72,12 +72,14 @@ static void wake(struct worker *w)
 
 bool crew_wake_one(struct pool *p)
 {
+	struct worker *best = NULL;
+
 	for (struct worker *w = p->workers; w; w = w->next)
-		if (w->waiting) {
-			wake(w);
-			return true;
-		}
-	return false;
+		if (w->waiting && (!best || w->busy < best->busy))
+			best = w;
+	if (best)
+		wake(best);
+	return best;
 }
 
 void crew_wake_all(struct pool *p)
@@ -198,10 +200,32 @@ static struct parcel *take_made(struct pool *p)
 	return x;
 }
 
+/*
+ * The message of one who has long been opening a further session to the same server: a server may let us wait there while
+ * it has others of ours. Or NULL; *until_ms: when one would have been for long.
+ */
+static struct parcel *take_over(const struct worker *w, int64_t *until_ms)
+{
+	for (struct worker *v = w->route ? w->pool->workers : NULL; v; v = v->next) {
+		struct parcel *x = v->carry;
+		int64_t long_ms = v->opening_ms + OPENING_MS;
+
+		if (!v->opening_ms || !x || x->route != w->route)
+			continue;
+		if (long_ms <= io_now_ms()) {
+			v->carry = NULL;
+			return x;
+		}
+		*until_ms = sooner_ms(*until_ms, long_ms);
+	}
+	return NULL;
+}
+
 static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
 {
 	struct pool *p = w->pool;
 	struct parcel **again, *made;
+	int64_t over_ms = INT64_MAX;
 
 	*until_ms = INT64_MAX;
 	if (p->stop)
@@ -224,7 +248,11 @@ static enum taking take(struct worker *w, struct taken *ret, int64_t *until_ms)
 		take_row(p, ret);
 		return TAKEN;
 	}
-	return p->input_end && !p->again.n && !p->composing ? NOTHING_MORE : NOTHING_NOW;
+	*ret = (struct taken){ .again = take_over(w, &over_ms) };
+	if (ret->again)
+		return TAKEN;
+	*until_ms = sooner_ms(*until_ms, over_ms);
+	return p->input_end && !p->again.n && !p->composing && over_ms == INT64_MAX ? NOTHING_MORE : NOTHING_NOW;
 }
 
 static void free_all(struct parcel *list)
@@ -249,6 +277,7 @@ enum taking crew_take(struct worker *w, struct taken *ret, int64_t *ret_until_ms
 	w->woken = w->starved = false;
 	r = take(w, ret, ret_until_ms);
 	w->waiting = r != TAKEN;
+	w->busy = w->n_flight ? 2 : w->route ? 0 : 1;
 	spent = w->spent;
 	w->spent = NULL;
 	pthread_mutex_unlock(&w->pool->lock);
@@ -267,7 +296,7 @@ static void put_made(struct pool *p, struct parcel *made)
 	p->composing = false;
 	parcels_add(&p->stock, made);
 	p->stock_octets += made->row_len;
-	if (p->stock.n >= p->stock_most / 2 || !p->n_rows || !has_room(p))
+	if (p->stock.n >= p->stock_most / 2 || !p->n_rows || !has_room(p) || !crew_composes_ahead(p))
 		crew_wake_one(p);
 	if (p->stop)
 		pthread_cond_signal(&p->for_settler);

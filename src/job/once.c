@@ -6,12 +6,15 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "input/aliases.h"
 #include "model/mail_params.h"
 #include "model/param_table.h"
 #include "model/params_impl.h"
 #include "model/value.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { FILE_MAX = 16 << 20 };
 
@@ -27,7 +30,10 @@ int once_read_in(struct mail_params *p, const char *file, const char *text, stru
 		return 0;
 	if (file_slurp(&b, path, beneath, p->server.timeout * 1000, NULL, NULL, e) < 0)
 		return -1;
-	if (!utf8_valid(b.data, b.len) || memchr(b.data, 0, b.len))
+	if (p->charset && strcasecmp(p->charset, "utf-8"))
+		return err_set(e, ERR_USAGE, "%s: %s: with --charset the text of many messages must be a regular file", file,
+			       path);
+	if (utf8_valid(b.data, b.len) != b.len || memchr(b.data, 0, b.len))
 		return err_set(e, ERR_DATA, "%s: %s: must be UTF-8, without NUL", file, path);
 	v = value_text(b.data);
 	v->type = VALUE_STR;
@@ -57,6 +63,20 @@ static int check_content(void *ctx, const char *setting, const struct content *c
 	return 0;
 }
 
+/* The names of all messages, where they come by a pipe. That a file was given stays known: none of a configuration is. */
+static int settle_aliases(struct mail_params *p, struct err *e)
+{
+	const char *beneath = mail_params_confined(p, "aliases_file") ? p->files_dir : NULL;
+
+	if (!p->aliases_file || !is_read_once(p->aliases_file, beneath))
+		return 0;
+	if (aliases_read(p, e) < 0)
+		return -1;
+	free(p->aliases_file);
+	p->aliases_file = NULL;
+	return 0;
+}
+
 int once_settle(struct mail_params *p, struct err *e)
 {
 	static const struct { const char *file, *text; } texts[] = { {"body_file", "body"}, {"html_file", "html"} };
@@ -71,5 +91,5 @@ int once_settle(struct mail_params *p, struct err *e)
 	if (p->message_file &&
 	    is_read_once(p->message_file, mail_params_confined(p, "message_file") ? p->files_dir : NULL))
 		return refuse("message_file", strcmp(p->message_file, "-") ? p->message_file : "standard input", e);
-	return mail_params_contents(p, check_content, p, e);
+	return settle_aliases(p, e) < 0 ? -1 : mail_params_contents(p, check_content, p, e);
 }

@@ -194,7 +194,7 @@ struct parcel *parcel_new(struct worker *maker, const struct taken *taken)
 	}
 	if (r < 0 || x->skipped || x->from_journal)
 		return x;
-	if (taken->not_to_be_sent) {
+	if (taken->not_to_be_sent && !x->report.skipped) {
 		parcel_withhold(x);
 		return x;
 	}

@@ -87,6 +87,7 @@ struct parcel {
 enum {
 	ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 1024, ORDER_ROOM = 2048,
 	STOCK_FIRST = 2, STOCK_MOST = 64, STOCK_OCTETS = 1 << 20,
+	OPENING_MS = 200,               /* in that time a session is there; else another takes its message over */
 };
 
 struct waiting_row { struct row row; unsigned long long seq; };
@@ -100,9 +101,12 @@ struct worker {
 	int wake_fd;                    /* eventfd */
 	bool waiting;                   /* under the lock: to be woken where there is something for it */
 	bool starved;                   /* the same: it waits for the composer, and not for want of rows */
+	unsigned busy;                  /* the same: 0: its session has nothing to do; 1: it has none; 2: messages are on their way */
+	int64_t opening_ms;             /* the same: since when it has been opening a session for `carry`; 0: it is not */
+	unsigned n_flight;              /* messages that its session has */
 	bool woken;                     /* the same: wake_fd has an octet since */
 	bool gone;                      /* its thread ended, and is to be joined */
-	struct parcel *carry;           /* taken, to be sent by the next session */
+	struct parcel *carry;           /* taken, to be sent by the next session; under the lock while it is opened */
 	struct route *route;            /* of its session */
 	const struct server *server;
 	struct session *session;
@@ -205,7 +209,7 @@ void crew_again(struct pool *p, struct parcel *x);
 /* What is to be said of a message that nothing was tried for. */
 struct verdict crew_rest(const struct pool *p);
 void crew_wake_all(struct pool *p);
-/* One who waits, where there is one. Under the lock. */
+/* One who waits, where there is one, and best one whose session has nothing to do. Under the lock. */
 bool crew_wake_one(struct pool *p);
 /* Everything that was read is settled or with the settler. */
 bool crew_finished(const struct pool *p);       /* under the lock */

@@ -140,6 +140,7 @@ static void over(void *ctx, struct shipment *s)
 	struct parcel *x = parcel_of(s);
 	bool left = parcel_any_todo(x);
 
+	w->n_flight--;
 	snprintf(x->report.server, sizeof(x->report.server), "%s", w->server->label);
 	if (x->report.error_exit || io_signal_heard) {
 		settle(w, x);
@@ -182,7 +183,7 @@ static struct parcel *next_parcel(struct worker *w, enum taking *how, int64_t *u
 		if (taken.again)
 			return taken.again;
 		x = taken.made ? taken.made : parcel_new(w, &taken);
-		if (taken.made && taken.not_to_be_sent && x->shipment.msg)
+		if (taken.made && taken.not_to_be_sent && x->shipment.msg && !x->report.skipped)
 			parcel_withhold(x);
 		if (x->shipment.msg && !x->report.skipped) {
 			if (!w->pool->dry_run)
@@ -205,8 +206,10 @@ static struct shipment *next(void *ctx, int64_t *ret_until_ms, bool *ret_end)
 	if (!x)
 		x = next_parcel(w, &how, ret_until_ms);
 	w->carry = NULL;
-	if (x && x->route == w->route)
+	if (x && x->route == w->route) {
+		w->n_flight++;
 		return &x->shipment;
+	}
 	w->carry = x;                   /* for another server */
 	*ret_end = x || how == NOTHING_MORE;
 	return NULL;
@@ -344,68 +347,97 @@ static int open_one(struct worker *w, struct route *r, struct session_failure *w
 
 enum opened { OPENED, NOT_OPENED, LEAVE };
 
-/* A session of the parcel's route, which w->carry is. NOT_OPENED: it is settled; LEAVE: this worker is not wanted. */
-static enum opened open_session(struct worker *w)
+/* Tries until there is a session. NOT_OPENED: *why, or err, says why not; LEAVE: this worker is not wanted. */
+static enum opened try_to_open(struct worker *w, struct route *r, struct session_failure *why, struct err *e)
 {
-	CLEANUP(err_clear) struct err e = ERR_INIT;
-	struct parcel *x = w->carry;
-	struct route *r = x->route;
 	struct pool *p = w->pool;
-	struct session_failure why = {0};
-	bool dead, leave = false;
-	int64_t wait;
-	int rc;
 
 	for (;;) {
+		bool dead, leave = false;
+		int64_t wait;
+		int rc;
+
 		pthread_mutex_lock(&p->lock);
 		dead = r->dead || p->stop;
-		why = r->why;
+		*why = r->why;
 		wait = r->next_open_ms;
 		pthread_mutex_unlock(&p->lock);
 		if (dead || !wait_until(w, wait))
-			break;
+			return NOT_OPENED;
 		pthread_mutex_lock(&p->lock);
 		r->opening++;
 		pthread_mutex_unlock(&p->lock);
-		rc = open_one(w, r, &why, &e);
+		rc = open_one(w, r, why, e);
 		pthread_mutex_lock(&p->lock);
 		r->opening--;
 		if (rc > 0) {
 			r->open++;
 			r->ever_open = true;
 		} else if (rc < 0) {
-			why = (struct session_failure){ .state = RCPT_NOT_ATTEMPTED, .cause = CAUSE_LOCAL };
-			snprintf(why.text, sizeof(why.text), "%s", e.text);
-			r->why = why;
+			*why = (struct session_failure){ .state = RCPT_NOT_ATTEMPTED, .cause = CAUSE_LOCAL };
+			snprintf(why->text, sizeof(why->text), "%s", e->text);
+			r->why = *why;
 			r->dead = true;
 		} else if (one_too_many(p, r)) {
 			leave = true;
 		} else {
-			count_failure(p, r, &why, why.state != RCPT_DEFERRED && !r->ever_open);
+			count_failure(p, r, why, why->state != RCPT_DEFERRED && !r->ever_open);
 		}
 		pthread_mutex_unlock(&p->lock);
-		if (rc < 0)
-			report_own_failure(&x->report, &e, "");
-		if (rc > 0) {
-			const struct session_times *times = session_times(w->session);
-
-			x->report.connect_us = times->connect;
-			x->report.tls_us = times->tls;
-			x->report.auth_us = times->auth;
+		if (rc > 0)
 			return OPENED;
-		}
-		if (leave) {
-			w->carry = NULL;
-			x->not_before_ms = 0;
-			again(w, x);
+		if (leave)
 			return LEAVE;
-		}
 	}
-	if (why.text[0])
-		tell_failure(x, &why);
-	w->carry = NULL;
-	settle(w, x);
-	return NOT_OPENED;
+}
+
+static void note_times(struct report *r, const struct session *s)
+{
+	const struct session_times *times = session_times(s);
+
+	r->connect_us = times->connect;
+	r->tls_us = times->tls;
+	r->auth_us = times->auth;
+}
+
+/* A session to @r, the route of w->carry. What becomes of that is done with, if it is not OPENED. */
+static enum opened open_session(struct worker *w, struct route *r)
+{
+	CLEANUP(err_clear) struct err e = ERR_INIT;
+	struct session_failure why = {0};
+	struct pool *p = w->pool;
+	enum opened opened;
+	struct parcel *x;
+
+	pthread_mutex_lock(&p->lock);
+	w->opening_ms = io_now_ms();
+	pthread_mutex_unlock(&p->lock);
+	opened = try_to_open(w, r, &why, &e);
+	pthread_mutex_lock(&p->lock);
+	w->opening_ms = 0;
+	x = w->carry;                   /* NULL: another took it over */
+	if (opened != OPENED)
+		w->carry = NULL;
+	pthread_mutex_unlock(&p->lock);
+	if (!x)
+		return opened;
+	switch (opened) {
+	case OPENED:
+		note_times(&x->report, w->session);
+		break;
+	case LEAVE:
+		x->not_before_ms = 0;
+		again(w, x);
+		break;
+	case NOT_OPENED:
+		if (e.text)
+			report_own_failure(&x->report, &e, "");
+		if (why.text[0])
+			tell_failure(x, &why);
+		settle(w, x);
+		break;
+	}
+	return opened;
 }
 
 static void close_session(struct worker *w)
@@ -533,7 +565,7 @@ void *worker_main(void *arg)
 		/* its parcel may be settled before the session is over */
 		route = w->carry->route;
 		route_hold(p, route);
-		opened = open_session(w);
+		opened = open_session(w, route);
 		if (opened == OPENED)
 			run_session(w, route);
 		route_drop(p, route);

@@ -177,7 +177,7 @@ static void end_all(struct conductor *c, const struct verdict *why)
 	bool told = c->head && c->head->d.told_closing;
 
 	if (c->head)
-		c->head->suspect = !c->stop && (!told || !c->state->settled);
+		c->head->suspect = !c->stop && !c->head->d.settled_new && (!told || !c->state->settled);
 	while (c->head) {
 		if (told)
 			dialog_not_done(&c->head->d);

@@ -554,6 +554,31 @@ class Once(Batches):
 			self.send(server, [{"to": f"r{i}@example.org"} for i in range(1, 6)], "--body-file", "-", input=b"from a pipe\n")
 			self.assertEqual([b"from a pipe" in t.data for t in server.taken], [True] * 5)
 
+	def test_aliases(self):
+		"--aliases-file by a pipe: it is every message's"
+		fd = self.pipe(b"root: admin@example.org\n")
+		with bulk.Server() as server:
+			self.send(server, [{"to": "root", "body": "x"}] * 5, "--aliases-file", f"/dev/fd/{fd}", pass_fds=[fd])
+			self.assertEqual([t.rcpts for t in server.taken], [["admin@example.org"]] * 5)
+
+	def test_aliases_line(self):
+		"an aliases file of a line that is a pipe: an error of that line"
+		fd = self.pipe(b"root: admin@example.org\n")
+		with bulk.Server() as server:
+			r = self.send(server, [bulk.message(1), {"to": "root", "aliases_file": f"/dev/fd/{fd}"}], code=1, pass_fds=[fd])
+			self.assertEqual([x["result"] for x in r.results], ["sent", "error"])
+			self.assertIn("can be read once", r.results[1]["error"]["text"])
+
+	@tap.table(("nothing", b"", "", [], 0), ("not UTF-8", b"caf\xe9\n", "body_file: -: must be UTF-8, without NUL", [], 65),
+	           ("another charset", b"caf\xe9\n", "--charset", ["--charset", "iso-8859-1"], 64))
+	def test_octets(self, octets, said, argv, code):
+		"--body-file - with {0}"
+		with bulk.Server(keep=True) as server:
+			r = mc.run("--batch", self.file([{"to": f"r{i}@example.org"} for i in range(1, 4)]), "-S", server.url, *FROM, "--body-file", "-", *argv,
+			           input=octets, lines=None)
+			self.assertEqual((r.code, len(server.taken)), (code, 0 if code else 3), r)
+			self.assertIn(said, r.stderr)
+
 	@tap.table("attach", "fd", "fifo", "message-file", "inline")
 	def test_refused(self, what):
 		"what cannot be had for each message is refused before anything is sent: {0}"
@@ -659,6 +684,37 @@ class Sessions(Batches):
 		with bulk.Server(chunking=chunking, after=9) as server:
 			r = self.send(server, [bulk.message(i) for i in range(1, 101)], "--workers", "1")
 			self.assertEqual((len(server.arrived), max(server.arrived.values()), {x["result"] for x in r.results}), (100, 1, {"sent"}))
+
+	@tap.table(("3 workers, DATA", False, ["--workers", "3"]), ("3 workers, BDAT", True, ["--workers", "3"]), ("by need", False, []))
+	def test_not_greeted(self, chunking, argv):
+		"a server that greets one session only: its messages do not wait for the others, {0}"
+		release = threading.Event()
+		with bulk.Server(chunking=chunking, delay=0.001, greet=lambda number: number == 1 or release.wait(30)) as server:
+			running = mc.start("--batch", self.file([bulk.message(i) for i in range(1, 601)]), "-S", server.url, *FROM, "--report=json", *argv,
+			                   lines=None)
+			tmp.wait_for(lambda: len(server.taken) == 600, 10 * mc.SLOW, lambda: f"600 messages ({len(server.taken)} came)")
+			release.set()
+			r = running.wait(20)
+			self.assertEqual(r.code, 0, r)
+			self.assertEqual((len(server.arrived), max(server.arrived.values()), len(self.checked(r.stdout))), (600, 1, 600))
+
+	def test_transactions_each_lost(self):
+		"a server that ends each session after one transaction: a message in eight of them gets to all"
+		with bulk.Server(after=1) as server:
+			self.send(server, [bulk.message(1, *[f"r{i}@example.org" for i in range(8)])], "--max-rcpt", "1")
+			self.assertEqual((len(server.arrived), max(server.arrived.values())), (8, 1))
+
+	@tap.table(("SIGINT", []), ("max_time", ["--max-time", "1"]))
+	def test_more(self, argv):
+		"what was not read is told as well as what was read and not begun, {0}"
+		lines = [bulk.message(i) for i in range(1, 5001)]
+		with bulk.Server(delay=0.005) as server:
+			running = mc.start("--batch", self.file(lines), "-S", server.url, *FROM, "--report=json", *argv, lines=None, signal=0 if argv else 2)
+			if not argv:
+				tmp.wait_for(lambda: len(server.taken) > 20, 10, "twenty messages")
+				running.kill(2)
+			r = running.wait(20)
+			self.assertRegex(r.stderr, r"lines read and not begun; .*; the input was not read to its end")
 
 	def test_busy(self):
 		"a server that bears two sessions, and 8 workers: each message once"

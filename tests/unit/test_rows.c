@@ -339,6 +339,34 @@ static void test_large(void)
 	}
 }
 
+/* A quote that opens a field of a record too long, at every place around the edge of a block. */
+static void test_dropped_quotes(void)
+{
+	for (int shift = -2; shift <= 2; shift++) {
+		CLEANUP(buf_clear) struct buf text = BUF_INIT(1 << 30);
+		CLEANUP(err_clear) struct err e = ERR_INIT;
+		CLEANUP(rows_closep) struct rows *r = NULL;
+		size_t until = ROW_MAX + 3 * (256 << 10) + 4 + (size_t)(shift + 2) - 2;
+		struct row row;
+
+		test_case("a quoted field begins where a block does, and %d octets", shift);
+		if (buf_adds(&text, "h,i\nlong,") < 0 || buf_reserve(&text, until) < 0)
+			abort();
+		memset(text.data + text.len, 'x', until - 1 - text.len);
+		text.len = until - 1;
+		if (buf_adds(&text, ",\"\nnot,a row\n\",z\nlast,row\n") < 0)
+			abort();
+		put(text.data, text.len);
+		check_int(rows_open(&r, path, ROWS_CSV, &e), 0);
+		for (int i = 0; i < 3; i++) {
+			check_int(rows_next(r, -1, &row, &e), 1);
+			check_str(row.fault ? row.fault : row.text, i == 0 ? "h,i" : i == 1 ? "longer than 16 MiB" : "last,row");
+			free(row.text);
+		}
+		check_int(rows_next(r, -1, &row, &e), 0);
+	}
+}
+
 /* Records whose sizes go past every edge of the block. */
 static void test_edges(void)
 {
@@ -532,6 +560,7 @@ int main(void)
 	test_wake();
 	test_signal();
 	test_large();
+	test_dropped_quotes();
 	test_edges();
 	test_open();
 	test_standard();

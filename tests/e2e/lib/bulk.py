@@ -16,6 +16,7 @@ Keywords:
 	after       close with 421 instead of the (n+1)th MAIL of a session
 	delay       seconds before each dot is answered
 	busy        sessions at most; further ones are greeted with 421
+	greet       a function(number of the session), which returns when it is to be greeted
 	keep        True: Taken.data is kept
 	trap        (kind, number, when): at the number-th event of the server, of kind "mail", "rcpt", "data", "body" (some
 	            of a message was read) or "dot" (BDAT LAST too), the victim is killed by SIGKILL, when: "before" its
@@ -120,6 +121,8 @@ class _Session:
 
 	def run(self):
 		s = self.server
+		if s.greet:
+			s.greet(self.number)
 		if s.busy and s.open > s.busy:
 			self.put("421 4.3.2 too many sessions")
 			self.flush()
@@ -231,10 +234,10 @@ class _Session:
 
 class Server:
 	def __init__(self, chunking=False, pipelining=True, lmtp=False, refuse=None, dot=None, after=0, delay=0.0, busy=0, keep=False,
-	             trap=None, port=0):
+	             trap=None, port=0, greet=None):
 		self.chunking, self.pipelining, self.lmtp = chunking, pipelining, lmtp
 		self.refuse, self.dot = refuse or {}, dot or {}
-		self.after, self.delay, self.busy, self.keep = after, delay, busy, keep
+		self.after, self.delay, self.busy, self.keep, self.greet = after, delay, busy, keep, greet
 		self.trap, self.victim, self.killed = trap, None, threading.Event()
 		self.has_victim = threading.Event()
 		self.lock = threading.Lock()
