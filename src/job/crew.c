@@ -207,10 +207,10 @@ static struct parcel *take_made(struct pool *p)
 static struct parcel *take_over(const struct worker *w, int64_t *until_ms)
 {
 	for (struct worker *v = w->route ? w->pool->workers : NULL; v; v = v->next) {
-		struct parcel *x = v->carry;
 		int64_t long_ms = v->opening_ms + OPENING_MS;
+		struct parcel *x = v->opening_ms ? v->carry : NULL;
 
-		if (!v->opening_ms || !x || x->route != w->route)
+		if (!x || x->route != w->route)
 			continue;
 		if (long_ms <= io_now_ms()) {
 			v->carry = NULL;
