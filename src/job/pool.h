@@ -86,7 +86,7 @@ struct parcel {
 
 enum {
 	ROWS_WAITING = 1024, ROW_OCTETS_WAITING = 16 << 20, RESULTS_WAITING = 1024, ORDER_ROOM = 2048,
-	STOCK_FIRST = 2, STOCK_MOST = 64, STOCK_OCTETS = 1 << 20,
+	STOCK_FIRST = 16, STOCK_MOST = 64, STOCK_OCTETS = 1 << 20,
 	OPENING_MS = 200,               /* in that time a session is there; else another takes its message over */
 };
 
