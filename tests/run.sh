@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up, builds, and runs all tests; ends with the line "N passed, N failed, N skipped".
 #
-#	sh tests/run.sh              the default: under ten minutes on two cores
+#	sh tests/run.sh              the default: a quarter of an hour on two cores
 #	sh tests/run.sh --full       besides: long fuzzing, the dialogs under valgrind, the real servers with sanitizers
 #	sh tests/run.sh --sanitize   only the suite built with AddressSanitizer and UndefinedBehaviorSanitizer
 #	sh tests/run.sh --valgrind   only the dialogs under valgrind
