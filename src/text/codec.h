@@ -11,6 +11,10 @@
 #include "base/base.h"
 #include "text/encode.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 struct err;
 
 enum {
@@ -19,6 +23,35 @@ enum {
 	CODEC_LOOK = 4,         /* octets that quoted-printable looks ahead: "rom " behind an F */
 	BASE64_IN = 57, BASE64_OUT = 76,        /* one line, RFC 2045 6.8 */
 };
+
+static inline bool qp_is_plain(unsigned char c)
+{
+	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
+}
+
+/* Octets at @s that quoted-printable writes as they are, white space that is not at a line's end too. */
+static inline size_t qp_plain_run(const char *s, size_t max)
+{
+	size_t n = 0;
+
+#if defined(__SSE2__)
+	while (max - n >= 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(s + n));
+		/* signed: octets over 127 are below the space */
+		__m128i odd = _mm_or_si128(_mm_cmpgt_epi8(_mm_set1_epi8(' '), v),
+					   _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')),
+							_mm_cmpeq_epi8(v, _mm_set1_epi8(127))));
+		unsigned mask = (unsigned)_mm_movemask_epi8(odd);
+
+		if (mask)
+			return n + (unsigned)__builtin_ctz(mask);
+		n += 16;
+	}
+#endif
+	while (n < max && qp_is_plain((unsigned char)s[n]))
+		n++;
+	return n;
+}
 
 struct codec_state {
 	enum cte cte;

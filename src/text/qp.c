@@ -16,40 +16,7 @@
 
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 enum { QP_MOST = 6 };    /* a soft break and a triplet, what one octet may need */
-
-static bool is_plain(unsigned char c)
-{
-	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
-}
-
-/* Octets at @s that are written as they are (white space too). */
-static inline size_t plain_run(const char *s, size_t max)
-{
-	size_t n = 0;
-
-#if defined(__SSE2__)
-	while (max - n >= 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(s + n));
-		/* signed: octets over 127 are below the space */
-		__m128i odd = _mm_or_si128(_mm_cmpgt_epi8(_mm_set1_epi8(' '), v),
-					   _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')),
-							_mm_cmpeq_epi8(v, _mm_set1_epi8(127))));
-		unsigned mask = (unsigned)_mm_movemask_epi8(odd);
-
-		if (mask)
-			return n + (unsigned)__builtin_ctz(mask);
-		n += 16;
-	}
-#endif
-	while (n < max && is_plain((unsigned char)s[n]))
-		n++;
-	return n;
-}
 
 /* Octets over 127 at @s: text that is not in Latin letters is mostly these. */
 static inline size_t high_run(const char *s, size_t max)
@@ -127,7 +94,7 @@ INLINE bool take_plain(struct walk *w)
 
 	if (w->column >= QP_WIDTH - 1)
 		return false;
-	n = plain_run(w->in + w->at, min_of(QP_WIDTH - 1 - w->column, w->stop - w->at, w->cap - w->made));
+	n = qp_plain_run(w->in + w->at, min_of(QP_WIDTH - 1 - w->column, w->stop - w->at, w->cap - w->made));
 	if (n && is_blank(w->in[w->at + n - 1]) && at_end(w, w->at + n))
 		n--;
 	put(w, w->in + w->at, n);
@@ -156,7 +123,7 @@ INLINE void take_octet(struct walk *w, bool encode)
 	unsigned char c = (unsigned char)w->in[w->at];
 	bool last = at_end(w, w->at + 1);
 
-	encode |= !is_plain(c) || (last && is_blank((char)c));
+	encode |= !qp_is_plain(c) || (last && is_blank((char)c));
 	if (w->column + (encode ? 3u : 1u) > (last ? QP_WIDTH : QP_WIDTH - 1)) {
 		put(w, "=\r\n", 3);
 		w->column = 0;

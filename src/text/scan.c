@@ -5,6 +5,7 @@
 
 #include "text/codec.h"
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -38,30 +39,6 @@ void scan_init(struct text_scan *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->utf8 = true;
-}
-
-/* The octets at @s that quoted-printable writes as they are; a tab is left to it. */
-static size_t clean_run(const char *s, size_t len)
-{
-	size_t n = 0;
-
-#if defined(__SSE2__)
-	while (len - n >= 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(s + n));
-		/* signed: octets over 127 are below the space */
-		__m128i odd = _mm_or_si128(_mm_cmpgt_epi8(_mm_set1_epi8(' '), v),
-					   _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')),
-							_mm_cmpeq_epi8(v, _mm_set1_epi8(127))));
-		unsigned mask = (unsigned)_mm_movemask_epi8(odd);
-
-		if (mask)
-			return n + (unsigned)__builtin_ctz(mask);
-		n += 16;
-	}
-#endif
-	while (n < len && s[n] >= ' ' && s[n] <= '~' && s[n] != '=')
-		n++;
-	return n;
 }
 
 /* @final: nothing follows that matters to what is there: the end, or a line ends with it. */
@@ -177,9 +154,9 @@ static size_t feed_clean_lines(struct text_scan *s, const char *mem, size_t len)
 		return 0;
 	for (;;) {
 		const char *line = mem + at;
-		size_t n = clean_run(line, len - at);
+		size_t n = qp_plain_run(line, len - at);
 
-		if (n == len - at || line[n] != '\n' || n > QP_WIDTH || (n && line[n - 1] == ' ') ||
+		if (n == len - at || line[n] != '\n' || n > QP_WIDTH || (n && is_blank(line[n - 1])) ||
 		    (n >= 5 && !memcmp(line, "From ", 5)))
 			return at;
 		if (n > s->longest)
