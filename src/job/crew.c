@@ -176,7 +176,7 @@ static void take_row(struct pool *p, struct taken *ret)
 		pthread_cond_signal(&p->for_reader);
 }
 
-/* While one worker is all there is, so that messages leave in the order of their rows; several compose for themselves. */
+/* While one worker is all there is: so messages leave in the order of their rows. Several compose for themselves. */
 bool crew_composes_ahead(const struct pool *p)
 {
 	return p->composer && p->n_workers == 1;
@@ -201,8 +201,8 @@ static struct parcel *take_made(struct pool *p)
 }
 
 /*
- * The message of one who has long been opening a further session to the same server: a server may let us wait there while
- * it has others of ours. Or NULL; *until_ms: when one would have been for long.
+ * The message of one who has long been opening a further session to the same server: a server may let us wait there
+ * while it has others of ours. Or NULL; *until_ms: when one would have been for long.
  */
 static struct parcel *take_over(const struct worker *w, int64_t *until_ms)
 {

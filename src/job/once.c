@@ -63,7 +63,7 @@ static int check_content(void *ctx, const char *setting, const struct content *c
 	return 0;
 }
 
-/* The names of all messages, where they come by a pipe. That a file was given stays known: none of a configuration is. */
+/* The names of all messages, where they come by a pipe. That a file was given stays known: a configuration's is not. */
 static int settle_aliases(struct mail_params *p, struct err *e)
 {
 	const char *beneath = mail_params_confined(p, "aliases_file") ? p->files_dir : NULL;

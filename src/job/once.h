@@ -16,7 +16,7 @@ struct mail_params;
  */
 int once_read_in(struct mail_params *p, const char *file, const char *text, struct err *e) MUST_CHECK;
 /*
- * The settings of all messages: a text, and a file of aliases, that comes by a pipe is read in; an attachment, a part or a ready message that
- * does is refused (ERR_USAGE). Whatever a line names itself is refused where it is read (mail_params.many).
+ * The settings of all messages: a text, and a file of aliases, that comes by a pipe is read in; an attachment, a
+ * part or a ready message that does is refused (ERR_USAGE). Whatever a line names itself is refused where it is read (mail_params.many).
  */
 int once_settle(struct mail_params *p, struct err *e) MUST_CHECK;

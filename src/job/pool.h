@@ -101,8 +101,8 @@ struct worker {
 	int wake_fd;                    /* eventfd */
 	bool waiting;                   /* under the lock: to be woken where there is something for it */
 	bool starved;                   /* the same: it waits for the composer, and not for want of rows */
-	unsigned busy;                  /* the same: 0: its session has nothing to do; 1: it has none; 2: messages are on their way */
-	int64_t opening_ms;             /* the same: since when it has been opening a session for `carry`; 0: it is not */
+	unsigned busy;                  /* the same: 0: its session has nothing to do; 1: it has none; 2: it has messages */
+	int64_t opening_ms;             /* the same: since when it opens a session for `carry`; 0: it does not */
 	unsigned n_flight;              /* messages that its session has */
 	bool woken;                     /* the same: wake_fd has an octet since */
 	bool gone;                      /* its thread ended, and is to be joined */
@@ -159,7 +159,8 @@ struct pool {
 	unsigned long long plain, plain_rcpts;  /* settled, sent to all, and nothing to be told about them */
 	unsigned long long next_seq;    /* of the next result, with `ordered` */
 	unsigned long long stopped_by;  /* stop_on_error: the line that failed; nothing more is sent */
-	bool failed;                    /* the run as a whole: a record, or the messages of a dry run, cannot be written, no thread */
+	/* the run as a whole: a record, or the messages of a dry run, cannot be written; no thread can be had */
+	bool failed;
 	enum err_class failed_class;
 	char failed_text[300];
 	bool stop;                      /* begin nothing more: a signal, results that nobody takes, time is over */
